@@ -1,0 +1,254 @@
+"""Drives one client: pace, op ids, windows, timeouts and bookkeeping.
+
+A client of a pattern knows how to send a body and how to get one back, and nothing
+else. Everything that makes it a load is here, the same in every world.
+
+What a client's own code does decides how an op ends:
+
+* it returns a body: `ok`, even when the body answers another op, which is then a
+  finding of the property `correlation`;
+* it gives up, by `zmq.Again`, `TimeoutError` or `None`: `info`, since the request
+  may have been executed all the same;
+* it raises anything else: `fail` if no message of the op had left the client,
+  otherwise `info`;
+* it does not return: `info` when the harness ends the run.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, Protocol
+
+import zmq
+
+from .frames import Body, asker_of, find_op, op_id, tag
+from .scenario import Scenario
+from .workload import NS_PER_S, ClosedLoop, planned_times
+
+
+class Stage(Protocol):
+    """What a world gives the driver of one client."""
+
+    stopping: bool
+
+    def clock(self) -> int:
+        """Nanoseconds since the run began, as the history counts them."""
+
+    def begun_ns(self) -> int:
+        """When the load began, likewise."""
+
+    def sleep_until(self, time_ns: int) -> None:
+        """Wait, but not past the end of the run."""
+
+    def poll(self, until_ns: int) -> bool:
+        """Wait until a socket of the client has input, or the time has come."""
+
+    def note(
+        self,
+        kind: str,
+        *,
+        op: str = "",
+        frames: tuple[bytes, ...] = (),
+        text: str = "",
+        number: int = 0,
+    ) -> None:
+        """Write down an event of the client."""
+
+    def has_sent(self, op: str) -> bool:
+        """Whether a message of that op has left the client."""
+
+
+class Driver:
+    """The load of one client.
+
+    Args:
+        scenario: The plan.
+        number: The number of the client, from 0.
+        client: The client, as its pattern made it.
+        stage: What the world gives.
+
+    Attributes:
+        answered: How many replies it has had.
+        latencies_ns: Of all of them, from the planned time.
+        open_since_ns: Since when a lock-step call has been blocking; None between calls.
+    """
+
+    def __init__(self, scenario: Scenario, number: int, client: Any, stage: Stage) -> None:
+        self._number = number
+        self._client = client
+        self._stage = stage
+        self._workload = scenario.demand
+        self._clients = scenario.nodes.clients
+        self._count = self._workload.share_of(number, self._clients)
+        self._timeout_ns = int(self._workload.timeout_s * NS_PER_S)
+        self._bodies = self._workload.bodies.bodies(number, scenario.seed)
+        self._planned = self._planned_times(scenario.seed)
+        addressee = scenario.pattern.addressee
+        self._addressee = addressee(number, self._clients)
+        self._expected = sum(
+            self._workload.share_of(client, self._clients)
+            for client in range(self._clients)
+            if addressee(client, self._clients) == number
+        )
+        self.answered = 0
+        self.latencies_ns: list[int] = []
+        self.open_since_ns: int | None = None
+
+    def _planned_times(self, seed: int) -> Iterator[int] | None:
+        arrival = self._workload.arrival
+        if isinstance(arrival, ClosedLoop):
+            return None
+        begun_ns = self._stage.begun_ns()
+        times = planned_times(arrival, self._number, self._clients, seed)
+        return (begun_ns + time_ns for time_ns in times)
+
+    def run(self) -> None:
+        """Make all requests of this client and see how they end."""
+        try:
+            if hasattr(self._client, "call"):
+                self._run_lockstep()
+            else:
+                self._run_pipelined()
+        except zmq.ContextTerminated:
+            if not self._stage.stopping:
+                raise
+
+    # --- lock-step ----------------------------------------------------------
+
+    def _run_lockstep(self) -> None:
+        stage = self._stage
+        think_ns = self._think_ns()
+        for number, body in enumerate(islice(self._bodies, self._count)):
+            planned_ns = next(self._planned) if self._planned else stage.clock() + think_ns
+            stage.sleep_until(planned_ns)
+            if stage.stopping:
+                return
+            op = op_id(self._number, number)
+            request = tag(op, body)
+            self._invoke(op, request, planned_ns)
+            self.open_since_ns = stage.clock()
+            try:
+                reply = self._client.call(request)
+            except (zmq.Again, TimeoutError) as error:
+                stage.note("info", op=op, text=f"the client gave up: {error!r}")
+            except zmq.ContextTerminated:
+                raise
+            except Exception:
+                self._raised(op)
+            else:
+                self._replied(op, reply, planned_ns)
+            self.open_since_ns = None
+
+    def _raised(self, op: str) -> None:
+        kind = "info" if self._stage.has_sent(op) else "fail"
+        self._stage.note(kind, op=op, text=traceback.format_exc())
+
+    def _replied(self, op: str, reply: Body | None, planned_ns: int) -> None:
+        if reply is None:
+            self._stage.note("info", op=op, text="the client gave up")
+            return
+        self._stage.note("ok", op=op, frames=tuple(reply))
+        self._count_answer(planned_ns)
+
+    # --- pipelined ----------------------------------------------------------
+
+    def _run_pipelined(self) -> None:
+        stage = self._stage
+        arrival = self._workload.arrival
+        window = arrival.window if isinstance(arrival, ClosedLoop) else self._count
+        think_ns = self._think_ns()
+        bodies = islice(self._bodies, self._count)
+        outstanding: dict[str, tuple[int, int]] = {}  # op -> planned, deadline; oldest first
+        asked = given_up = 0
+        due_ns = next(self._planned) if self._planned else stage.clock() + think_ns
+        heard_ns = stage.clock()
+        while not stage.stopping:
+            now_ns = stage.clock()
+            has_room = asked - self.answered - given_up < window
+            if asked < self._count and has_room and due_ns <= now_ns:
+                op = op_id(self._number, asked)
+                request = tag(op, next(bodies))
+                planned_ns = due_ns if self._planned else now_ns
+                self._invoke(op, request, planned_ns)
+                if self._addressee == self._number:
+                    outstanding[op] = planned_ns, now_ns + self._timeout_ns
+                asked += 1
+                try:
+                    self._client.send(request)
+                except zmq.ContextTerminated:
+                    raise
+                except Exception:
+                    self._raised(op)
+                    outstanding.pop(op, None)
+                    given_up += 1
+                else:
+                    if self._addressee is None:
+                        stage.note("ok", op=op, text="sent; nobody is to be answered")
+                        given_up += 1
+                if self._planned and asked < self._count:
+                    due_ns = next(self._planned)
+                heard_ns = now_ns
+                continue
+            if asked == self._count and self.answered + given_up >= self._expected:
+                break
+            deadline_ns = self._deadline(outstanding, heard_ns)
+            if now_ns >= deadline_ns:
+                if not outstanding:
+                    if asked == self._count:
+                        break  # The replies that are for this client do not come.
+                    given_up += 1
+                else:
+                    op = next(iter(outstanding))
+                    del outstanding[op]
+                    given_up += 1
+                    stage.note(
+                        "info", op=op, text=f"no reply within {self._workload.timeout_s:g} s"
+                    )
+                heard_ns = now_ns
+                continue
+            until_ns = min(deadline_ns, due_ns) if asked < self._count and has_room else deadline_ns
+            if stage.poll(until_ns):
+                self._receive(outstanding)
+                heard_ns = stage.clock()
+                due_ns = due_ns if self._planned else heard_ns + think_ns
+        while not stage.stopping and stage.poll(stage.clock()):
+            self._receive(outstanding)  # What nobody asked for any more: the properties want to see it.
+
+    def _deadline(self, outstanding: dict[str, tuple[int, int]], heard_ns: int) -> int:
+        """When the oldest request is given up; a client that gets the replies of others
+        gives up when nothing has come for as long."""
+        if outstanding:
+            return next(iter(outstanding.values()))[1]
+        return heard_ns + self._timeout_ns
+
+    def _receive(self, outstanding: dict[str, tuple[int, int]]) -> None:
+        try:
+            reply = self._client.recv()
+        except zmq.Again:
+            return  # What made the socket readable was no message for the client.
+        if reply is None:
+            return
+        op = find_op(reply)
+        if op is None:  # The service lost the op id: all that is left is the order.
+            op = next(iter(outstanding), op_id(self._number, 0))
+        self._stage.note("ok", op=op, frames=tuple(reply))
+        planned_ns, _ = outstanding.pop(op, (None, 0))
+        if planned_ns is not None:
+            self._count_answer(planned_ns)
+        elif asker_of(op) != self._number:
+            self.answered += 1
+
+    # --- both ---------------------------------------------------------------
+
+    def _think_ns(self) -> int:
+        arrival = self._workload.arrival
+        return int(arrival.think_time_s * NS_PER_S) if isinstance(arrival, ClosedLoop) else 0
+
+    def _invoke(self, op: str, request: Body, planned_ns: int) -> None:
+        self._stage.note("invoke", op=op, frames=tuple(request), number=planned_ns)
+
+    def _count_answer(self, planned_ns: int) -> None:
+        self.answered += 1
+        self.latencies_ns.append(self._stage.clock() - planned_ns)

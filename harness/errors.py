@@ -1,0 +1,54 @@
+"""The errors that reqrep raises: one root, four families by blame.
+
+Whoever reads an error wants to know first whose move it is. So the family says
+who is to blame, and the message says what happened, the value, the node, and
+the way out.
+"""
+
+from __future__ import annotations
+
+
+class ReqrepError(Exception):
+    """The root of all errors of this package; never raised itself."""
+
+
+class MisuseError(ReqrepError, ValueError):
+    """Your call: a name, a size or a combination that cannot be run."""
+
+
+class PeerError(ReqrepError):
+    """The other end: a node program, a file or the system did not do its part."""
+
+
+class NodeFailed(PeerError):
+    """A node did not start: it raised, or it never opened what its role promises.
+
+    Attributes:
+        node: The name of the node, such as `broker-0`.
+        details: The traceback of the node, or where it stands.
+    """
+
+    def __init__(self, node: str, what: str, details: str = "") -> None:
+        super().__init__(f"{node} {what}" + (f"\n{details}" if details else ""))
+        self.node = node
+        self.details = details
+
+
+class HistoryDamaged(PeerError):
+    """A history file is cut off or is not one of ours.
+
+    Attributes:
+        events_read: How many whole events stand before the damage.
+    """
+
+    def __init__(self, message: str, events_read: int = 0) -> None:
+        super().__init__(message)
+        self.events_read = events_read
+
+
+class PropertyBroken(ReqrepError, AssertionError):
+    """The finding: a promise did not hold, with the few events that show it."""
+
+
+class HarnessBug(ReqrepError):
+    """Ours: an invariant of reqrep itself failed. Please report it with the message."""

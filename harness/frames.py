@@ -1,0 +1,262 @@
+"""Messages as frames: the op id in a body, and layouts that say what stands where.
+
+**Op ids.** The harness puts the id of a request in front of its first body
+frame: `@c3.17 ` is the eighteenth request of client-3. Every pattern carries a
+body opaquely, so each hop of each request can be found again in any message, in
+a pattern of ours or in a stranger's, with no help from the pattern.
+
+**Layouts.** One line says which frames a message has at one place, nearest hop
+first, in the notation of the catalogue of patterns:
+
+    [C][][body..]          a routing id, the delimiter, one or more body frames
+    [W][][C][][body..]     two routing ids, each with its delimiter
+    [W]["READY"]           a routing id and a control word
+    [meta][id][body..]     two named frames in front of the body
+
+A name that begins with a capital is a routing id; `[]` is the empty delimiter;
+a name in small letters is a frame of the pattern's own protocol. `[body..]`, one
+or more frames, and `[body]`, exactly one, can only come last.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from .errors import MisuseError
+
+EMPTY = b""
+"""The delimiter: the one empty frame between the envelope and the body."""
+
+Body = list[bytes]
+"""The data frames of a message, at least one."""
+
+SHOWN_BYTES = 24
+"""How much of a frame a person is shown before it is cut."""
+
+
+# --- op ids -----------------------------------------------------------------
+
+_OP = re.compile(rb"@c(\d+)\.(\d+) ")
+
+
+def op_id(client: int, number: int) -> str:
+    """The id of request `number` (from 0) of client `client` (from 0)."""
+    return f"c{client}.{number}"
+
+
+def asker_of(op: str) -> int:
+    """The number of the client that made the request `op`."""
+    return int(op[1 : op.index(".")])
+
+
+def tag(op: str, body: Sequence[bytes]) -> Body:
+    """Put the op id in front of the first body frame."""
+    return [b"@%s %s" % (op.encode(), body[0]), *body[1:]]
+
+
+def untag(body: Sequence[bytes]) -> tuple[str | None, Body]:
+    """Take the op id off the first body frame; None when there is none."""
+    found = _OP.match(body[0]) if body else None
+    if found is None:
+        return None, list(body)
+    return found[0][1:-1].decode(), [body[0][found.end() :], *body[1:]]
+
+
+def find_op(frames: Sequence[bytes]) -> str | None:
+    """The op id that a message carries, wherever its body begins."""
+    for frame in frames:
+        if frame[:2] == b"@c":
+            found = _OP.match(frame)
+            if found is not None:
+                return found[0][1:-1].decode()
+    return None
+
+
+# --- long frames in a history -----------------------------------------------
+
+
+class LongFrame(bytes):
+    """What a history keeps of a long frame: its beginning, its size, its digest.
+
+    Two long frames are equal exactly when these are, which is all that the
+    properties ask; the op id stands at the beginning and is kept.
+    """
+
+    KEPT_BYTES = 64
+    LIMIT_BYTES = 4096
+
+    @classmethod
+    def of(cls, frame: bytes) -> LongFrame:
+        from hashlib import blake2b
+
+        digest = blake2b(frame, digest_size=16).hexdigest()
+        return cls(frame[: cls.KEPT_BYTES] + b"... %d bytes, %s" % (len(frame), digest.encode()))
+
+
+# --- showing ----------------------------------------------------------------
+
+
+def show_frame(frame: bytes) -> str:
+    """One frame in brackets: text where it is text, hex where it is not."""
+    if not frame:
+        return "[]"
+    cut = frame[:SHOWN_BYTES]
+    text = cut.decode("ascii", "replace")
+    shown = text if text.isprintable() and "\ufffd" not in text else "0x" + cut.hex()
+    more = f"..{len(frame)} bytes" if len(frame) > SHOWN_BYTES else ""
+    return f"[{shown}{more}]"
+
+
+def show(frames: Sequence[bytes]) -> str:
+    """A whole message on one line, as `[C][][hello]`."""
+    return "".join(map(show_frame, frames)) or "no frames"
+
+
+# --- layouts ----------------------------------------------------------------
+
+
+class LayoutMismatch(Exception):
+    """A message does not have the frames that a layout asks for; the text says where."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    kind: str  # "delimiter", "literal", "name", "body"
+    name: str = ""
+    value: bytes = EMPTY
+    many: bool = False
+
+    def wanted(self) -> str:
+        match self.kind:
+            case "delimiter":
+                return "the empty delimiter"
+            case "literal":
+                return f"the word {show_frame(self.value)}"
+            case "body":
+                return "the body"
+            case _ if self.name[0].isupper():
+                return f"the routing id {self.name}"
+            case _:
+                return f"the frame {self.name}"
+
+
+_PART = re.compile(
+    r"""\[(?:
+        (?P<literal>"[^"]+" | 0x(?:[0-9a-fA-F]{2})+)
+      | (?P<body>body)(?P<many>\.\.)?
+      | (?P<name>[A-Za-z][A-Za-z0-9_-]*)
+      | (?P<delimiter>)
+    )\]""",
+    re.VERBOSE,
+)
+
+
+def _parse(text: str) -> tuple[_Part, ...]:
+    parts: list[_Part] = []
+    at = 0
+    while at < len(text):
+        found = _PART.match(text, at)
+        if found is None:
+            raise MisuseError(
+                f"layout {text!r} cannot be read from {text[at:]!r} on: "
+                'a frame is [], [Name], [name], ["WORD"], [0x01], [body] or [body..]'
+            )
+        at = found.end()
+        if found["literal"]:
+            word = found["literal"]
+            value = word[1:-1].encode() if word[0] == '"' else bytes.fromhex(word[2:])
+            parts.append(_Part("literal", value=value))
+        elif found["body"]:
+            parts.append(_Part("body", many=bool(found["many"])))
+        elif found["name"]:
+            parts.append(_Part("name", found["name"]))
+        else:
+            parts.append(_Part("delimiter"))
+    if not parts:
+        raise MisuseError("a layout needs at least one frame")
+    if any(part.kind == "body" for part in parts[:-1]):
+        raise MisuseError(f"layout {text!r}: the body can only come last")
+    return tuple(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A message read by a layout: its named frames and its body."""
+
+    names: dict[str, bytes]
+    body: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which frames a message has at one place; see the top of this file.
+
+    Args:
+        text: The notation, such as `[C][][body..]`.
+
+    Raises:
+        MisuseError: The text is not in the notation.
+    """
+
+    text: str
+    _parts: tuple[_Part, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_parts", _parse(self.text))
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def has_delimiter(self) -> bool:
+        return any(part.kind == "delimiter" for part in self._parts)
+
+    def read(self, frames: Sequence[bytes]) -> Reading:
+        """Split a message into its named frames and its body.
+
+        Raises:
+            LayoutMismatch: A frame is missing, is too much, or is not what must stand there.
+        """
+        names: dict[str, bytes] = {}
+        for index, part in enumerate(self._parts):
+            if part.kind == "body":
+                body = tuple(frames[index:])
+                if not body:
+                    raise LayoutMismatch(f"there is no frame {index + 1}: the body is missing")
+                if len(body) > 1 and not part.many:
+                    raise LayoutMismatch(f"the body has {len(body)} frames where it must have one")
+                return Reading(names, body)
+            if index >= len(frames):
+                raise LayoutMismatch(
+                    f"there is no frame {index + 1}: {part.wanted()} is missing"
+                )
+            frame = frames[index]
+            if part.kind == "name":
+                names[part.name] = frame
+            elif frame != part.value:
+                raise LayoutMismatch(
+                    f"frame {index + 1} is {show_frame(frame)} where {part.wanted()} must stand: "
+                    f"{part.wanted()} is missing"
+                )
+        if len(frames) > len(self._parts):
+            raise LayoutMismatch(
+                f"{len(frames)} frames where {len(self._parts)} are laid out"
+            )
+        return Reading(names, ())
+
+    def fits(self, frames: Sequence[bytes]) -> bool:
+        """Whether a message has this layout."""
+        try:
+            self.read(frames)
+        except LayoutMismatch:
+            return False
+        return True
+
+
+@lru_cache(maxsize=1024)
+def layout(text: str) -> Layout:
+    """The layout that `text` says, parsed once."""
+    return Layout(text)

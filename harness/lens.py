@@ -1,0 +1,113 @@
+"""Reads the messages of a history by the layouts of a pattern, once for all checkers.
+
+A message event says which socket it crossed. What a socket is there for follows
+from the endpoints it bound or connected: the world notes which endpoint is which
+link. Role, link and direction give the hops that are possible there, and their
+layouts say what the frames mean.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from .frames import Layout, LayoutMismatch, Reading, find_op
+from .history import Event
+from .pattern import Hop, Pattern
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """One message at one end of a hop.
+
+    Args:
+        role, link: Where it was seen.
+        hop: Which hop it is; None when it fits none.
+        layout: The layout that it has, or should have.
+        reading: Its named frames and its body; None when it fits no hop.
+        op: The op it carries; None for control traffic and for a body that lost its op id.
+        problem: Why it fits no hop; empty when it does.
+    """
+
+    role: str
+    link: str
+    hop: Hop | None
+    layout: Layout | None
+    reading: Reading | None
+    op: str | None
+    problem: str
+
+    @property
+    def peer(self) -> bytes | None:
+        """The routing id in front, as a ROUTER sees it."""
+        if self.reading is None or not self.reading.names:
+            return None
+        name, value = next(iter(self.reading.names.items()))
+        return value if name[0].isupper() else None
+
+
+class Lens:
+    """Knows what each socket is there for, and reads its messages.
+
+    Args:
+        pattern: Whose layouts are used.
+    """
+
+    def __init__(self, pattern: Pattern) -> None:
+        self._links: dict[str, str] = {}  # endpoint -> link
+        self._endpoints: defaultdict[int, list[str]] = defaultdict(list)
+        self._places: dict[int, tuple[str, str]] = {}
+        self.types: dict[int, str] = {}
+        self._last: tuple[Event, Crossing | None] | None = None
+        self._hops: defaultdict[tuple[str, str, str], list[tuple[Hop, Layout]]] = defaultdict(list)
+        # Control words first: `[W]["READY"]` must not be read as a body.
+        for hop in sorted(pattern.hops, key=lambda hop: hop.carries != "control"):
+            self._hops[hop.sender, hop.link, "send"].append((hop, hop.sent_layout))
+            self._hops[hop.receiver, hop.link, "recv"].append((hop, hop.received_layout))
+
+    def learn(self, event: Event) -> None:
+        """Take in what an event says about sockets and endpoints."""
+        kind = event.kind
+        if kind == "link":
+            self._links[event.frames[0].decode()] = event.text
+        elif kind == "bind" or kind == "connect":
+            self._endpoints[event.socket].append(event.text)
+        elif kind == "socket":
+            self.types[event.socket] = event.text
+
+    def place(self, event: Event) -> tuple[str, str] | None:
+        """The role and the link that the event's socket serves; None for a socket of the node's own."""
+        found = self._places.get(event.socket)
+        if found is None:
+            for endpoint in self._endpoints.get(event.socket, ()):
+                link = self._links.get(endpoint)
+                if link is not None:
+                    found = self._places[event.socket] = event.node.rpartition("-")[0], link
+                    break
+        return found
+
+    def crossing(self, event: Event) -> Crossing | None:
+        """Read the message of a `send` or `recv`; None on a socket that serves no link."""
+        last = self._last
+        if last is not None and last[0] is event:
+            return last[1]
+        crossing = self._read(event)
+        self._last = event, crossing
+        return crossing
+
+    def _read(self, event: Event) -> Crossing | None:
+        place = self.place(event)
+        if place is None:
+            return None
+        role, link = place
+        problem = "no message is laid out here"
+        layout: Layout | None = None
+        for hop, layout in self._hops.get((role, link, event.kind), ()):
+            try:
+                reading = layout.read(event.frames)
+            except LayoutMismatch as mismatch:
+                problem = str(mismatch)
+                continue
+            op = find_op(reading.body) if hop.carries != "control" else None
+            return Crossing(role, link, hop, layout, reading, op, "")
+        return Crossing(role, link, None, layout, None, find_op(event.frames), problem)

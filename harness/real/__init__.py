@@ -1,0 +1,1 @@
+"""The real worlds: libzmq's own sockets, the machine's own time."""

@@ -1,0 +1,81 @@
+"""Endpoints of a run on real sockets: what a binder is given, and what a connector is told.
+
+Nothing is picked and then hoped for. Over tcp a binder gets a wildcard port, the
+kernel chooses, and the seam reads what it chose; over ipc the sockets lie in a
+folder that belongs to the run; over inproc the names live in the run's own context.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import zmq
+
+from ..errors import MisuseError
+from ..pattern import Link, Pattern
+
+TRANSPORTS = ("inproc", "ipc", "tcp")
+
+
+class Endpoints:
+    """The endpoints of one run.
+
+    Args:
+        transport: `inproc`, `ipc` or `tcp`.
+        pattern: Whose links they are for.
+
+    Raises:
+        MisuseError: There is no such transport here.
+    """
+
+    def __init__(self, transport: str, pattern: Pattern) -> None:
+        if transport not in TRANSPORTS:
+            raise MisuseError(
+                f"the transport is {transport!r}; it must be one of {', '.join(TRANSPORTS)}"
+            )
+        if transport == "ipc" and not zmq.has("ipc"):
+            raise MisuseError("this libzmq has no ipc transport; use inproc or tcp")
+        self.transport = transport
+        self._links = [link.name for link in pattern.links]
+        self._folder: Path | None = None
+        if transport == "ipc":
+            # Short: an ipc path may have 107 bytes, and pytest's own folders need half of that.
+            self._folder = Path(tempfile.mkdtemp(prefix="reqrep-"))
+        self._found: dict[tuple[str, str], str] = {}  # (link, node) -> endpoint
+
+    def to_bind(self, link: Link, node: str) -> str:
+        """What a binder is given."""
+        if self.transport == "tcp":
+            # Where all of 127/8 is loopback each link has an address of its own, so that a
+            # node which binds two wildcards can be told by the address which is which.
+            last = 1 + self._links.index(link.name) if sys.platform == "linux" else 1
+            return f"tcp://127.0.0.{last}:*"
+        if self._folder is not None:
+            return f"ipc://{self._folder}/{link.name}.{node}"
+        return f"inproc://{link.name}.{node}"
+
+    def found(self, link: Link, node: str, endpoint: str) -> None:
+        """A node has bound its end of a link."""
+        self._found[link.name, node] = endpoint
+
+    def is_found(self, link: Link, node: str) -> bool:
+        return (link.name, node) in self._found
+
+    def is_known(self, endpoint: str) -> bool:
+        """Whether an endpoint is one of the run's own."""
+        return endpoint in self._found.values()
+
+    def to_connect(self, link: Link, *, many: bool) -> str | list[str]:
+        """What a connector is told: one endpoint, or a list where the binding role may be several."""
+        endpoints = [
+            endpoint for (name, _), endpoint in self._found.items() if name == link.name
+        ]
+        return endpoints if many else endpoints[0]
+
+    def close(self) -> None:
+        """Remove the folder of the run."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)

@@ -1,0 +1,42 @@
+"""A report as JSON, for a program."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..run import Report
+
+
+def report_data(report: Report) -> dict[str, Any]:
+    """The report as plain data."""
+    figures = report.statistics
+    return {
+        "pattern": report.scenario.pattern.name,
+        "world": report.world,
+        "transport": report.transport,
+        "seed": report.scenario.seed,
+        "ops": {"ok": figures.ok, "fail": figures.fail, "info": figures.info},
+        "verdicts": [
+            {
+                "property": verdict.property,
+                "verdict": verdict.outcome,
+                "reason": verdict.reason,
+                "facts": verdict.facts,
+                "witness": [str(event) for event in verdict.witness],
+            }
+            for verdict in report.verdicts
+        ],
+        "seconds": figures.seconds,
+        "ops_per_second": figures.ops_per_second,
+        "latency_ms": asdict(figures.latency_ms),
+        "messages": figures.messages,
+        "scenario": repr(report.scenario),
+    }
+
+
+def report_json(report: Report) -> str:
+    """The report as JSON text."""
+    return json.dumps(report_data(report), indent=2)

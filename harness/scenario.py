@@ -1,0 +1,125 @@
+"""The scenario: everything that defines a run but the world it runs in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from .errors import MisuseError
+from .fleet import Fleet
+from .pattern import Pattern
+from .references import reference_to, resolve
+from .values import Value, require_count
+from .workload import ClosedLoop, Workload
+
+
+class Scenario(Value, frozen=True):
+    """A pattern, a fleet, a workload, a seed.
+
+    It prints as the code that rebuilds it and goes through JSON and back unchanged,
+    as long as its programs stand at the top of a module.
+
+    Args:
+        pattern: What is run.
+        fleet: How many nodes; None takes the pattern's own.
+        workload: What is asked; None takes the pattern's own.
+        seed: What every draw comes from, 0 or more.
+
+    Raises:
+        MisuseError: The parts do not fit together.
+    """
+
+    pattern: Pattern
+    fleet: Fleet | None = None
+    workload: Workload | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.pattern, Pattern):
+            raise MisuseError(
+                f"Scenario.pattern is {self.pattern!r}; give a Pattern, such as "
+                "reqrep.pattern('load-balancing')"
+            )
+        require_count("Scenario.seed", self.seed, least=0)
+        # Filled in once, so that two ways of saying one scenario are one value.
+        if self.fleet is None:
+            msgspec.structs.force_setattr(self, "fleet", self.pattern.fleet)
+        if self.workload is None:
+            msgspec.structs.force_setattr(self, "workload", self.pattern.workload)
+        self._check_window()
+
+    def _check_window(self) -> None:
+        """A lock-step client has one request at a time: a wider window is a mistake."""
+        arrival = self.demand.arrival
+        client = self.pattern.role("client").program
+        lockstep = hasattr(client, "call")
+        if not lockstep and not (hasattr(client, "send") and hasattr(client, "recv")):
+            raise MisuseError(
+                f"the client of {self.pattern.name!r} is {client!r}; a client is a class with "
+                "call(body) -> body, or with send(body) and recv() -> body"
+            )
+        if lockstep and isinstance(arrival, ClosedLoop) and arrival.window > 1:
+            raise MisuseError(
+                f"the window is {arrival.window}, but a client of {self.pattern.name!r} is "
+                "lock-step and keeps one request open; use a window of 1, or a pattern whose "
+                "clients pipeline, such as 'dealer-router'"
+            )
+
+    @property
+    def nodes(self) -> Fleet:
+        """The fleet, which is always there once the scenario is made."""
+        assert self.fleet is not None
+        return self.fleet
+
+    @property
+    def demand(self) -> Workload:
+        """The workload, which is always there once the scenario is made."""
+        assert self.workload is not None
+        return self.workload
+
+    def to_json(self) -> str:
+        """The scenario as JSON text.
+
+        Raises:
+            MisuseError: A program of yours cannot be found by name in another process.
+        """
+        return msgspec.json.encode(self, enc_hook=_encode_pattern).decode()
+
+    @staticmethod
+    def from_json(text: str | bytes) -> Scenario:
+        """The scenario that `to_json` wrote.
+
+        Raises:
+            MisuseError: The text is not one, with the place where it fails.
+        """
+        try:
+            return msgspec.json.decode(text, type=Scenario, dec_hook=_decode_pattern)
+        except msgspec.DecodeError as error:
+            raise MisuseError(f"this is not a scenario: {error}") from error
+
+
+def _encode_pattern(value: Any) -> Any:
+    if not isinstance(value, Pattern):
+        raise NotImplementedError(f"a {type(value).__name__} has no place in JSON")
+    return {
+        "name": value.reference or value.name,
+        "roles": {
+            role: reference_to(program, f"the program of role {role!r}")
+            for role, program in value.changed.items()
+        },
+    }
+
+
+def _decode_pattern(kind: type, value: Any) -> Any:
+    from .catalogue import pattern
+
+    if kind is not Pattern or not isinstance(value, dict) or "name" not in value:
+        raise MisuseError(f"{value!r} does not say which pattern is meant")
+    roles = value.get("roles", {})
+    programs = {
+        role: resolve(reference, f"a program for the role {role!r}")
+        for role, reference in roles.items()
+    }
+    found = pattern(value["name"])
+    return found.with_roles(**programs) if programs else found

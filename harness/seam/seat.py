@@ -1,0 +1,90 @@
+"""Seats: which node a thread, a context or a socket belongs to.
+
+Several nodes live in one process. What a program does belongs to the node whose
+context it uses; a context that it makes itself belongs to the node whose thread
+made it. So threads that a program starts need no treatment: they use sockets of a
+context that is already known.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import zmq
+
+    from ..history.recorder import Recorder
+    from .record import Tap
+
+
+class Listener(Protocol):
+    """Who wants to know what a node opens: the world, for its barrier."""
+
+    def bound(self, seat: Seat, requested: str, endpoint: str) -> None: ...
+
+    def connecting(self, seat: Seat, tap: Tap, endpoint: str) -> None: ...
+
+    def watch(self, tap: Tap, socket: zmq.Socket[Any]) -> None: ...
+
+
+class NodeStopped(BaseException):
+    """Ends a program that goes on calling ZeroMQ after its context was terminated.
+
+    Not an `Exception`, so that a loop which swallows every error ends as well.
+    """
+
+
+class Seat:
+    """One node, as the seam sees it.
+
+    Attributes:
+        node: Its name.
+        context: The context that is lent to it.
+        taps: Its sockets, in the order in which they were made.
+        stopping: Whether it was told to end.
+    """
+
+    def __init__(
+        self, node: str, recorder: Recorder, context: zmq.Context[Any], listener: Listener
+    ) -> None:
+        self.node = node
+        self.recorder = recorder
+        self.context = context
+        self.listener = listener
+        self.taps: list[Tap] = []
+        self.stopping = False
+        self._instances: dict[type, zmq.Context[Any]] = {}
+
+    def instance(self, kind: type[zmq.Context[Any]]) -> zmq.Context[Any]:
+        """What `Context.instance()` of that class is to this node."""
+        found = self._instances.get(kind)
+        if found is None or found.closed:
+            found = self._instances[kind] = kind(shadow=self.context.underlying)
+        return found
+
+    def open_sockets(self) -> list[zmq.Socket[Any]]:
+        """The sockets that the node has open, in the order in which they were made."""
+        sockets = (tap.socket() for tap in self.taps)
+        return [socket for socket in sockets if socket is not None and not socket.closed]
+
+
+_here = threading.local()
+
+
+def current() -> Seat | None:
+    """The node whose thread this is; None outside of one."""
+    return getattr(_here, "seat", None)
+
+
+@contextmanager
+def seated(seat: Seat | None) -> Iterator[None]:
+    """Make this thread that node's; None makes it nobody's."""
+    before = current()
+    _here.seat = seat
+    try:
+        yield
+    finally:
+        _here.seat = before

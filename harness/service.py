@@ -1,0 +1,66 @@
+"""The service that the harness hands to workers: `handle(body) -> body`.
+
+It takes as long as the workload says, answers with the body it was given, and
+writes down that it ran: how often an op was executed is what delivery is about.
+"""
+
+from __future__ import annotations
+
+import time
+from random import Random
+from typing import Protocol
+
+from .frames import Body, untag
+from .workload import Constant, ServiceTime
+
+
+class Notes(Protocol):
+    """Writes down an event of one node."""
+
+    def __call__(self, kind: str, *, op: str = "", text: str = "") -> None: ...
+
+
+class Service:
+    """The work of one worker.
+
+    Args:
+        service_time: How long it takes. What is drawn depends on the seed and the op
+            alone, so it is the same whichever worker gets the op.
+        seed: The seed of the scenario.
+        note: Writes down an event of the worker.
+    """
+
+    def __init__(self, service_time: ServiceTime, seed: int, note: Notes) -> None:
+        self._service_time = service_time
+        self._seed = seed
+        self._note = note
+
+    def __call__(self, body: Body) -> Body:
+        """Do the work of one request; blocks for as long as it takes.
+
+        Args:
+            body: The body frames of a request, as its client sent them.
+
+        Returns:
+            The body of the reply.
+
+        Raises:
+            TypeError: The body is not a list of frames: the mistake of a worker program.
+        """
+        if not isinstance(body, list | tuple) or not all(isinstance(f, bytes) for f in body):
+            raise TypeError(
+                f"handle() was given {body!r}; it takes the body, a list of frames such as "
+                "socket.recv_multipart() returns"
+            )
+        op = untag(body)[0] or ""
+        self._note("execute", op=op)
+        seconds = self._seconds(op)
+        if seconds > 0:
+            time.sleep(seconds)
+        self._note("executed", op=op)
+        return list(body)
+
+    def _seconds(self, op: str) -> float:
+        if isinstance(self._service_time, Constant):
+            return self._service_time.seconds
+        return self._service_time.draw(Random(f"service/{self._seed}/{op}"))

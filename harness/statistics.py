@@ -1,0 +1,83 @@
+"""The figures of a run: ops, throughput, latency, messages per hop."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from .frames import find_op
+from .history import History
+from .pattern import Pattern
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Latencies in milliseconds, from the planned time of each answered op; None without any."""
+
+    p50: float | None
+    p99: float | None
+    max: float | None
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """The figures of a run.
+
+    Args:
+        ok, fail, info: Ops by outcome.
+        seconds: From the first invocation to the last outcome.
+        ops_per_second: Answered ops in that time.
+        latency_ms: See `Latency`.
+        messages: How many messages with an op each role sent to each link.
+    """
+
+    ok: int
+    fail: int
+    info: int
+    seconds: float
+    ops_per_second: float
+    latency_ms: Latency
+    messages: dict[str, int]
+
+
+def percentile(ordered: list[int], share: float) -> int:
+    """The smallest value that at least `share` of the values do not exceed."""
+    rank = -(-len(ordered) * share // 1)  # Rounded up, so that p99 of ten values is the tenth.
+    return ordered[max(0, int(rank) - 1)]
+
+
+def statistics_of(history: History, pattern: Pattern) -> Statistics:
+    """The figures of a history."""
+    outcomes = Counter(op.outcome for op in history.ops.values())
+    latencies = sorted(
+        latency for op in history.ops.values() if (latency := op.latency_ns) is not None
+    )
+    begins = [op.invoke.time_ns for op in history.ops.values()]
+    ends = [op.outcomes[0].time_ns for op in history.ops.values() if op.outcomes]
+    seconds = (max(ends) - min(begins)) / 1e9 if begins and ends else 0.0
+    in_ms = [
+        percentile(latencies, share) / 1e6 if latencies else None for share in (0.5, 0.99, 1.0)
+    ]
+    return Statistics(
+        ok=outcomes["ok"],
+        fail=outcomes["fail"],
+        info=outcomes["info"],
+        seconds=seconds,
+        ops_per_second=outcomes["ok"] / seconds if seconds else 0.0,
+        latency_ms=Latency(*in_ms),
+        messages=_messages(history),
+    )
+
+
+def _messages(history: History) -> dict[str, int]:
+    """Messages that carried an op, by the role that sent them and the type of its socket."""
+    counts: Counter[str] = Counter()
+    sockets = history.sockets
+    for event in history.events:
+        if event.kind == "send" and find_op(event.frames) is not None:
+            role = event.node.rpartition("-")[0]
+            counts[f"{role} {sockets[event.socket].type} sends"] += 1
+        elif event.kind == "recv" and find_op(event.frames) is not None:
+            role = event.node.rpartition("-")[0]
+            counts[f"{role} {sockets[event.socket].type} receives"] += 1
+    return dict(counts)

@@ -1,0 +1,52 @@
+"""Plan values: frozen, checked when made, printed as the code that rebuilds them, at home in JSON.
+
+A plan (fleet, workload, scenario) is handed from a test to a search, to another
+process, to a file and back, and stands in every failure story. So it is a value:
+equal to its copy, never changed, and readable as what a person would have typed.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import msgspec
+
+from .errors import MisuseError
+
+
+class Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True, repr_omit_defaults=True):
+    """The base of all plan values."""
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed, checked like a new one."""
+        return msgspec.structs.replace(self, **changes)
+
+
+def require(condition: bool, what: str, value: object, way_out: str) -> None:
+    """Refuse a bad value with a message that names it and the way out.
+
+    Raises:
+        MisuseError: The condition does not hold.
+    """
+    if not condition:
+        raise MisuseError(f"{what} is {value!r}; {way_out}")
+
+
+def require_at_least(least: float, what: str, value: float) -> None:
+    """Refuse a number that is too small, or that is no number."""
+    require(
+        not isinstance(value, bool) and isinstance(value, int | float) and value >= least,
+        what,
+        value,
+        f"it must be {least} or more",
+    )
+
+
+def require_count(what: str, value: int, least: int = 1) -> None:
+    """Refuse what is not a whole number of at least `least`."""
+    require(
+        isinstance(value, int) and not isinstance(value, bool) and value >= least,
+        what,
+        value,
+        f"it must be a whole number, {least} or more",
+    )

@@ -1,0 +1,81 @@
+"""Delivery: each op is executed as often as its pattern promises.
+
+What counts is the service: how often it was begun for one op id. A retry carries
+the same op id, so a request that was executed twice is seen however often it was
+sent. An op that ended as `fail` must not have been executed at all.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from ..harness.history import Event
+from ..harness.lens import Lens
+from ..harness.property import Checker, Property
+from ..harness.scenario import Scenario
+from .state import OpTable
+
+
+class _Executions:
+    __slots__ = ("began", "count")
+
+    def __init__(self) -> None:
+        self.began: Event | None = None
+        self.count = 0
+
+
+class DeliveryChecker(Checker):
+    def __init__(self, scenario: Scenario, lens: Lens, *, least: int, most: int | None) -> None:
+        super().__init__(scenario, lens)
+        self._least = least
+        self._most = most
+        self._ops = OpTable(_Executions)
+        self._executions = 0
+        self._unexecuted: Event | None = None
+
+    def on_execute(self, event: Event) -> None:
+        if not event.op:
+            self.unknown(f"{event.node} executed a body without an op id")
+            return
+        executions = self._ops[event.op]
+        self._executions += 1
+        executions.count += 1
+        self.facts += 1
+        if self._most is not None and executions.count > self._most:
+            self.broken(
+                f"{event.op} was executed {executions.count} times", executions.began, event
+            )
+        executions.began = executions.began or event
+
+    def on_ok(self, event: Event) -> None:
+        if self._ops[event.op].count < self._least and self._unexecuted is None:
+            self._unexecuted = event
+        self._ops.end(event.op)
+
+    def on_fail(self, event: Event) -> None:
+        began = self._ops[event.op].began
+        if began is not None:
+            self.broken(f"{event.op} failed for its client and was executed", began, event)
+        self._ops.end(event.op)
+
+    def finish(self) -> None:
+        # The order of two threads is loose by microseconds: an execution may stand after its answer.
+        answered = self._unexecuted
+        if answered is not None and self._ops[answered.op].count < self._least:
+            if self._executions:
+                self.broken(f"{answered.op} was answered and never executed", answered)
+            else:
+                self.unknown("no worker called its handle, so executions cannot be counted")
+
+
+def _delivery(least: int, most: int | None) -> partial[DeliveryChecker]:
+    return partial(DeliveryChecker, least=least, most=most)
+
+
+AT_MOST_ONCE = Property("at-most-once", "no op is executed twice", _delivery(0, 1))
+AT_LEAST_ONCE = Property(
+    "at-least-once", "each op that is answered was executed", _delivery(1, None)
+)
+EXACTLY_ONCE = Property(
+    "exactly-once", "each op that is answered was executed once", _delivery(1, 1)
+)

@@ -1,0 +1,142 @@
+"""Dispatch: which worker gets the next request, and who waits behind whom."""
+
+from __future__ import annotations
+
+from ..harness.frames import show_frame
+from ..harness.history import Event
+from ..harness.lens import Crossing, Lens
+from ..harness.property import Checker, Property
+from ..harness.scenario import Scenario
+from .state import OpTable
+
+HELD_UP_MS = 250
+"""A request that waits unread for longer, while its server works on another, is held up.
+
+Far above what a busy machine makes a thread wait, far below what a person notices."""
+
+
+class _BrokerChecker(Checker):
+    """Watches the one role that hands requests to workers, by their routing ids."""
+
+    def on_send(self, event: Event) -> None:
+        crossing = self.lens.crossing(event)
+        if crossing is not None and crossing.hop is not None and crossing.peer is not None:
+            if crossing.hop.carries == "request" and crossing.role != "client":
+                self.dispatched(event, crossing, crossing.peer)
+
+    def on_recv(self, event: Event) -> None:
+        crossing = self.lens.crossing(event)
+        if crossing is not None and crossing.hop is not None and crossing.peer is not None:
+            if crossing.hop.carries != "request" and crossing.role != "client":
+                self.asked(event, crossing.peer)
+
+    def dispatched(self, event: Event, crossing: Crossing, worker: bytes) -> None:
+        """A request was handed to a worker."""
+
+    def asked(self, event: Event, worker: bytes) -> None:
+        """A worker said that it is ready, by a signal or by a reply."""
+
+
+class OneAtATimeChecker(_BrokerChecker):
+    def __init__(self, scenario: Scenario, lens: Lens) -> None:
+        super().__init__(scenario, lens)
+        self._busy: dict[bytes, Event] = {}
+
+    def dispatched(self, event: Event, crossing: Crossing, worker: bytes) -> None:
+        self.facts += 1
+        before = self._busy.get(worker)
+        if before is not None:
+            self.broken(
+                f"{event.node} gave {crossing.op} to worker {show_frame(worker)}, "
+                f"which still holds {before.op_in_frames}",
+                before,
+                event,
+            )
+        self._busy[worker] = event
+
+    def asked(self, event: Event, worker: bytes) -> None:
+        self._busy.pop(worker, None)
+
+
+class OldestReadyFirstChecker(_BrokerChecker):
+    def __init__(self, scenario: Scenario, lens: Lens) -> None:
+        super().__init__(scenario, lens)
+        self._ready: dict[bytes, Event] = {}
+
+    def dispatched(self, event: Event, crossing: Crossing, worker: bytes) -> None:
+        self.facts += 1
+        oldest = next(iter(self._ready), None)
+        if oldest is not None and worker != oldest:
+            self.broken(
+                f"{event.node} gave {crossing.op} to worker {show_frame(worker)} while worker "
+                f"{show_frame(oldest)} was ready for longer",
+                self._ready[oldest],
+                self._ready.get(worker),
+                event,
+            )
+        self._ready.pop(worker, None)
+
+    def asked(self, event: Event, worker: bytes) -> None:
+        self._ready.setdefault(worker, event)
+
+
+class HeadOfLineChecker(Checker):
+    """A server that works where it reads leaves everybody unread while it works on one.
+
+    Looked for: a request that lay unread for longer than `HELD_UP_MS` after it was sent
+    and after its server had read the request before it. A server that is not at work
+    reads at once.
+    """
+
+    def __init__(self, scenario: Scenario, lens: Lens) -> None:
+        super().__init__(scenario, lens)
+        self._sent: OpTable[list[Event]] = OpTable(list)
+        self._last_read: dict[str, Event] = {}
+        self._answered: dict[str, Event] = {}
+
+    def on_send(self, event: Event) -> None:
+        crossing = self.lens.crossing(event)
+        if crossing is None or crossing.hop is None:
+            return
+        if crossing.hop.carries == "request" and crossing.role == "client":
+            if crossing.op is not None:
+                self._sent[crossing.op].append(event)
+        elif crossing.hop.carries == "reply":
+            self._answered[event.node] = event
+
+    def on_recv(self, event: Event) -> None:
+        crossing = self.lens.crossing(event)
+        if crossing is None or crossing.hop is None or crossing.hop.carries != "request":
+            return
+        self.facts += 1
+        before = self._last_read.get(event.node)
+        sent = self._sent[crossing.op] if crossing.op is not None else []
+        if before is not None and sent:
+            unread_ns = event.time_ns - max(sent[0].time_ns, before.time_ns)
+            if unread_ns > HELD_UP_MS * 1_000_000:
+                answered = self._answered.get(event.node)
+                self.broken(
+                    f"head-of-line blocking: {crossing.op} lay unread at {event.node} for "
+                    f"{unread_ns / 1e6:.0f} ms while it worked on the request before",
+                    before,
+                    sent[0],
+                    answered if answered is not None and answered.time_ns > before.time_ns else None,
+                    event,
+                )
+        self._last_read[event.node] = event
+
+    def on_ok(self, event: Event) -> None:
+        self._sent.end(event.op)
+
+    on_fail = on_info = on_ok
+
+
+ONE_AT_A_TIME = Property(
+    "one-at-a-time", "a worker holds at most one request", OneAtATimeChecker
+)
+OLDEST_READY_FIRST = Property(
+    "oldest-ready-first", "work goes to the worker that is ready longest", OldestReadyFirstChecker
+)
+HEAD_OF_LINE = Property(
+    "head-of-line", "a slow request holds up no other that its server could read", HeadOfLineChecker
+)

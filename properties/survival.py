@@ -1,0 +1,54 @@
+"""Survival: no peer can end a node, and every node ends when it is told to."""
+
+from __future__ import annotations
+
+from ..harness.history import Event
+from ..harness.lens import Lens
+from ..harness.property import Checker, Property
+from ..harness.scenario import Scenario
+
+
+class RobustnessChecker(Checker):
+    """No bytes from a peer end a loop. A node that raised is broken whatever made it raise."""
+
+    def __init__(self, scenario: Scenario, lens: Lens) -> None:
+        super().__init__(scenario, lens)
+        self._last: dict[str, Event] = {}
+
+    def on_recv(self, event: Event) -> None:
+        self._last[event.node] = event
+        self.facts += 1
+
+    def on_crash(self, event: Event) -> None:
+        last = self._last.get(event.node)
+        error = event.text.strip().splitlines()[-1]
+        reason = f"{event.node} raised {error}"
+        if last is not None:
+            crossing = self.lens.crossing(last)
+            reason += " after the message below"
+            if crossing is not None and crossing.problem:
+                reason += f" ({crossing.problem})"
+        self.broken(reason, last, event)
+
+
+class ShutdownChecker(Checker):
+    def on_end(self, event: Event) -> None:
+        self.facts += 1
+
+    def on_stuck(self, event: Event) -> None:
+        self.broken(
+            f"{event.node} did not return after its context was terminated; "
+            "the event says where it stands",
+            event,
+        )
+
+    def on_left(self, event: Event) -> None:
+        self.broken(f"{event.node} left something behind: {event.text}", event)
+
+
+ROBUSTNESS = Property("robustness", "no message from a peer ends a node", RobustnessChecker)
+SHUTDOWN = Property(
+    "shutdown",
+    "every node returns when its context is terminated, and leaves nothing behind",
+    ShutdownChecker,
+)

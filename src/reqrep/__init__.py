@@ -1,0 +1,98 @@
+"""reqrep finds the bugs in ZeroMQ request-reply code before a network does.
+
+The names below are loaded when they are first used, so that `import reqrep`
+costs nothing in a test session that does not need it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .harness.catalogue import pattern as pattern
+    from .harness.errors import (
+        HarnessBug as HarnessBug,
+        HistoryDamaged as HistoryDamaged,
+        MisuseError as MisuseError,
+        NodeFailed as NodeFailed,
+        PeerError as PeerError,
+        PropertyBroken as PropertyBroken,
+        ReqrepError as ReqrepError,
+    )
+    from .harness.fleet import Fleet as Fleet
+    from .harness.history import Event as Event, History as History
+    from .harness.pattern import (
+        Hop as Hop,
+        Link as Link,
+        Pattern as Pattern,
+        Promise as Promise,
+        Role as Role,
+    )
+    from .harness.property import Checker as Checker, Property as Property, Verdict as Verdict
+    from .harness.run import Report as Report, run as run
+    from .harness.scenario import Scenario as Scenario
+    from .harness.workload import (
+        Bursts as Bursts,
+        ClosedLoop as ClosedLoop,
+        Constant as Constant,
+        Exponential as Exponential,
+        FromFunction as FromFunction,
+        Occasional as Occasional,
+        OpenLoop as OpenLoop,
+        Sized as Sized,
+        Uniform as Uniform,
+        UserDirectory as UserDirectory,
+        Workload as Workload,
+    )
+
+_HOMES = {
+    "catalogue": ("pattern",),
+    "errors": (
+        "HarnessBug",
+        "HistoryDamaged",
+        "MisuseError",
+        "NodeFailed",
+        "PeerError",
+        "PropertyBroken",
+        "ReqrepError",
+    ),
+    "fleet": ("Fleet",),
+    "history": ("Event", "History"),
+    "pattern": ("Hop", "Link", "Pattern", "Promise", "Role"),
+    "property": ("Checker", "Property", "Verdict"),
+    "run": ("Report", "run"),
+    "scenario": ("Scenario",),
+    "workload": (
+        "Bursts",
+        "ClosedLoop",
+        "Constant",
+        "Exponential",
+        "FromFunction",
+        "Occasional",
+        "OpenLoop",
+        "Sized",
+        "Uniform",
+        "UserDirectory",
+        "Workload",
+    ),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", *_HOME_OF]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        home = _HOME_OF[name]
+    except KeyError:
+        raise AttributeError(f"module 'reqrep' has no attribute {name!r}") from None
+    value = getattr(import_module(f".harness.{home}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
