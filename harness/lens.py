@@ -16,6 +16,10 @@ from .history import Event
 from .pattern import Hop, Pattern
 
 
+LEARNED = frozenset({"link", "socket", "bind", "connect"})
+"""The kinds of event that tell what sockets are there for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Crossing:
     """One message at one end of a hop.

@@ -106,11 +106,13 @@ class Hop:
     def received_layout(self) -> Layout:
         return layout(self.received)
 
+    @property
+    def title(self) -> str:
+        """The hop in a few words, without its frames."""
+        return f"{self.carries} {self.sender} -> {self.receiver}"
+
     def __str__(self) -> str:
-        return (
-            f"{self.carries}: {self.sender} {self.sent} -> {self.receiver} {self.received}"
-            f" on {self.link}"
-        )
+        return f"{self.title} on {self.link}: {self.sent} -> {self.received}"
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from .lens import Lens
+from .lens import LEARNED, Lens
 
 if TYPE_CHECKING:
     from .history import Event
     from .scenario import Scenario
-
-LEARNED = frozenset({"link", "socket", "bind", "connect"})
-"""The kinds of event that tell what sockets are there for."""
 
 Outcome = Literal["holds", "broken", "unknown"]
 

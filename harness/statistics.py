@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from .frames import find_op
 from .history import History
+from .lens import LEARNED, Lens
 from .pattern import Pattern
 
 
@@ -20,6 +20,14 @@ class Latency:
 
 
 @dataclass(frozen=True)
+class HopCount:
+    """Messages at the two ends of a hop."""
+
+    sent: int
+    received: int
+
+
+@dataclass(frozen=True)
 class Statistics:
     """The figures of a run.
 
@@ -28,7 +36,7 @@ class Statistics:
         seconds: From the first invocation to the last outcome.
         ops_per_second: Answered ops in that time.
         latency_ms: See `Latency`.
-        messages: How many messages with an op each role sent to each link.
+        messages: How many messages went into each hop, and how many came out.
     """
 
     ok: int
@@ -37,7 +45,7 @@ class Statistics:
     seconds: float
     ops_per_second: float
     latency_ms: Latency
-    messages: dict[str, int]
+    messages: dict[str, HopCount]
 
 
 def percentile(ordered: list[int], share: float) -> int:
@@ -65,19 +73,22 @@ def statistics_of(history: History, pattern: Pattern) -> Statistics:
         seconds=seconds,
         ops_per_second=outcomes["ok"] / seconds if seconds else 0.0,
         latency_ms=Latency(*in_ms),
-        messages=_messages(history),
+        messages=_messages(history, pattern),
     )
 
 
-def _messages(history: History) -> dict[str, int]:
-    """Messages that carried an op, by the role that sent them and the type of its socket."""
-    counts: Counter[str] = Counter()
-    sockets = history.sockets
+def _messages(history: History, pattern: Pattern) -> dict[str, HopCount]:
+    """Messages at either end of each hop, in the order in which the pattern declares them."""
+    lens = Lens(pattern)
+    sent: Counter[str] = Counter()
+    received: Counter[str] = Counter()
     for event in history.events:
-        if event.kind == "send" and find_op(event.frames) is not None:
-            role = event.node.rpartition("-")[0]
-            counts[f"{role} {sockets[event.socket].type} sends"] += 1
-        elif event.kind == "recv" and find_op(event.frames) is not None:
-            role = event.node.rpartition("-")[0]
-            counts[f"{role} {sockets[event.socket].type} receives"] += 1
-    return dict(counts)
+        if event.kind in LEARNED:
+            lens.learn(event)
+        elif event.kind in ("send", "recv"):
+            crossing = lens.crossing(event)
+            if crossing is not None and crossing.hop is not None:
+                (sent if event.kind == "send" else received)[crossing.hop.title] += 1
+    return {
+        hop.title: HopCount(sent[hop.title], received[hop.title]) for hop in pattern.hops
+    }

@@ -32,6 +32,7 @@ from ..errors import NodeFailed, PeerError
 from ..history.recorder import Recorder
 from ..pattern import Link, Pattern, Role, taken
 from ..scenario import Scenario
+from ..seam import proxy
 from ..seam.monitor import MonitorHub
 from ..seam.patches import installed
 from ..seam.record import Tap
@@ -236,6 +237,7 @@ class ThreadsWorld:
 
     def _stop(self) -> None:
         deadline = time.monotonic() + self._stop_timeout_s
+        proxy.settle(self.recorder, self._stop_timeout_s)
         self.recorder.stop()
         for node in self._nodes.values():
             node.seat.stopping = True
@@ -333,6 +335,7 @@ class ThreadsWorld:
                 self._changed.notify_all()
 
     def _crashed(self, node: Node, error: BaseException) -> None:
+        node.seat.stopping = True  # As a process that died: its sockets close without a word.
         node.crash = "".join(traceback.format_exception(error))
         self.recorder.note(node.name, "crash", text=node.crash)
 

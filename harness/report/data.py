@@ -32,7 +32,7 @@ def report_data(report: Report) -> dict[str, Any]:
         "seconds": figures.seconds,
         "ops_per_second": figures.ops_per_second,
         "latency_ms": asdict(figures.latency_ms),
-        "messages": figures.messages,
+        "messages": {hop: asdict(count) for hop, count in figures.messages.items()},
         "scenario": repr(report.scenario),
     }
 

@@ -6,7 +6,8 @@ goes to the back the first time and to the front the second time, and so on in t
 one that carries none is a reply whose service lost the op id.
 
 The copies are read by a thread of ours, a moment later than the message went. So
-the times of these events are late, and their order against other nodes is loose.
+the times of these events are late, and their order against other nodes is loose;
+`settle` waits until all that went is read.
 """
 
 from __future__ import annotations
@@ -14,16 +15,83 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import zmq
 import zmq.backend
 
-from .record import Tap, _clock
+from ..frames import find_op
+from .record import Tap
 from .seat import seated
+
+if TYPE_CHECKING:
+    from ..history.recorder import Recorder
 
 _proxy = zmq.backend.proxy
 _names = count(1)
+
+_IDLE_MS = 5
+"""How long no copy must have come for a reader to be up to date."""
+
+
+class _Capture:
+    """Reads what one proxy forwards.
+
+    Args:
+        front, back: The sockets that the proxy forwards between.
+    """
+
+    running: ClassVar[list[_Capture]] = []
+
+    def __init__(self, front: Tap, back: Tap) -> None:
+        self._front = front
+        self._back = back
+        self._crossings: defaultdict[str | None, int] = defaultdict(int)
+        self._up_to_date = threading.Event()
+        address = f"inproc://reqrep-capture-{next(_names)}"
+        with seated(None):  # These sockets are ours, not the node's.
+            context: zmq.Context[Any] = zmq.Context(shadow=front.seat.context.underlying)
+            self._reader = context.socket(zmq.PAIR)
+            self._reader.set(zmq.RCVHWM, 0)  # A full capture would stop the proxy.
+            self._reader.bind(address)
+            self.tee = context.socket(zmq.PAIR)
+            self.tee.set(zmq.LINGER, 0)
+            self.tee.connect(address)
+        self._thread = threading.Thread(target=self._read, name="reqrep-capture", daemon=True)
+        self.running.append(self)
+        self._thread.start()
+
+    def settle(self, timeout_s: float) -> None:
+        """Wait until all that was forwarded so far is read."""
+        self._up_to_date.clear()
+        self._up_to_date.wait(timeout_s)
+
+    def close(self) -> None:
+        self.tee.close(linger=0)
+        self._thread.join()
+        self.running.remove(self)
+
+    def _read(self) -> None:
+        try:
+            while True:
+                if self._reader.poll(_IDLE_MS):
+                    self._write_down(self._reader.recv_multipart())
+                else:
+                    self._up_to_date.set()
+        except zmq.ZMQError:
+            pass  # The context was terminated: the proxy has ended, or will.
+        finally:
+            self._up_to_date.set()
+            self._reader.close(linger=0)
+
+    def _write_down(self, frames: list[bytes]) -> None:
+        op = find_op(frames)
+        to_back = op is not None and self._crossings[op] % 2 == 0
+        self._crossings[op] += 1
+        source, target = (self._front, self._back) if to_back else (self._back, self._front)
+        time_ns = source.seat.recorder.clock()
+        source.crossed(time_ns, "recv", frames)
+        target.crossed(time_ns, "send", frames)
 
 
 def proxy(frontend: Any, backend: Any, capture: Any = None) -> Any:
@@ -32,41 +100,15 @@ def proxy(frontend: Any, backend: Any, capture: Any = None) -> Any:
     back: Tap | None = getattr(backend, "_tap", None)
     if front is None or back is None or capture is not None:
         return _proxy(frontend, backend, capture)
-    address = f"inproc://reqrep-capture-{next(_names)}"
-    with seated(None):
-        context: zmq.Context[Any] = zmq.Context(shadow=front.seat.context.underlying)
-        reader = context.socket(zmq.PAIR)
-        reader.set(zmq.RCVHWM, 0)  # A full capture would stop the proxy.
-        reader.bind(address)
-        tee = context.socket(zmq.PAIR)
-        tee.set(zmq.LINGER, 0)
-        tee.connect(address)
-    thread = threading.Thread(
-        target=_read, args=(reader, front, back), name="reqrep-capture", daemon=True
-    )
-    thread.start()
+    ours = _Capture(front, back)
     try:
-        return _proxy(frontend, backend, tee)
+        return _proxy(frontend, backend, ours.tee)
     finally:
-        tee.close(linger=0)
-        thread.join()
+        ours.close()
 
 
-def _read(reader: zmq.Socket[Any], front: Tap, back: Tap) -> None:
-    from ..frames import find_op
-
-    crossings: defaultdict[str | None, int] = defaultdict(int)
-    try:
-        while True:
-            frames = reader.recv_multipart()
-            op = find_op(frames)
-            to_back = op is not None and crossings[op] % 2 == 0
-            crossings[op] += 1
-            source, target = (front, back) if to_back else (back, front)
-            time_ns = _clock()
-            source.crossed(time_ns, "recv", frames)
-            target.crossed(time_ns, "send", frames)
-    except zmq.ZMQError:
-        pass  # The context was terminated: the proxy has ended, or will.
-    finally:
-        reader.close(linger=0)
+def settle(recorder: Recorder, timeout_s: float) -> None:
+    """Wait until all that the proxies of a run have forwarded is written down."""
+    for capture in list(_Capture.running):
+        if capture._front.seat.recorder is recorder:
+            capture.settle(timeout_s)

@@ -44,7 +44,7 @@ class Seat:
         node: Its name.
         context: The context that is lent to it.
         taps: Its sockets, in the order in which they were made.
-        stopping: Whether it was told to end.
+        stopping: Whether it was told to end, or has died.
     """
 
     def __init__(

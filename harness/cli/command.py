@@ -1,0 +1,70 @@
+"""The command and what all its parts share: errors and exit statuses."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+
+import click
+
+from ..errors import HarnessBug, MisuseError, PeerError
+from ..run import EXIT_BUG, EXIT_MISUSE, EXIT_UNKNOWN
+
+EXIT_INTERRUPTED = 130
+"""What a shell expects of a command that was stopped by Ctrl-C."""
+
+COMMANDS = ("list", "run")
+
+
+@contextmanager
+def blamed() -> Iterator[None]:
+    """Turn errors into a message and the exit status of whoever is to blame."""
+    try:
+        yield
+    except MisuseError as error:
+        fail(str(error), EXIT_MISUSE)
+    except PeerError as error:
+        fail(str(error), EXIT_UNKNOWN)
+    except KeyboardInterrupt:
+        fail("stopped by Ctrl-C; everything is closed", EXIT_INTERRUPTED)
+    except HarnessBug as error:
+        fail(str(error), EXIT_BUG)
+    except (click.ClickException, click.exceptions.Exit):
+        raise
+    except Exception:
+        fail(f"this is a bug of reqrep, please report it:\n{traceback.format_exc()}", EXIT_BUG)
+
+
+def fail(message: str, status: int) -> None:
+    """Say what went wrong, where a pipe does not take it for output, and exit."""
+    click.echo(f"reqrep: {message}", err=True)
+    sys.exit(status)
+
+
+class Commands(click.Group):
+    """Loads each command when it is called, so that none pays for the others."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        from importlib import import_module
+
+        module = import_module(f".{name}_command", __package__)
+        command: click.Command = module.command
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("reqrep"), prog_name="reqrep")
+def reqrep() -> None:
+    """Find the bugs in ZeroMQ request-reply code before a network does.
+
+    Every command exits with 0 when all properties hold, 1 when one is broken, 2 on
+    wrong use, 3 when a verdict is unknown, and 4 on a bug of reqrep.
+    """

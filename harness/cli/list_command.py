@@ -1,0 +1,78 @@
+"""`reqrep list`: what there is, with a line each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import click
+
+from .command import blamed
+
+Rows = Iterable[tuple[str, str]]
+
+
+def _patterns() -> Rows:
+    from ..catalogue import pattern, pattern_names
+
+    return ((name, pattern(name).summary) for name in pattern_names())
+
+
+def _properties() -> Rows:
+    from ..catalogue import claim, property_names
+
+    return ((name, claim(name).summary) for name in property_names())
+
+
+def _worlds() -> Rows:
+    from ..run import WORLDS
+
+    return WORLDS.items()
+
+
+def _faults() -> Rows:
+    """None yet: runs are as good as the machine they run on."""
+    return ()
+
+
+KINDS: dict[str, Callable[[], Rows]] = {
+    "patterns": _patterns,
+    "properties": _properties,
+    "worlds": _worlds,
+    "faults": _faults,
+}
+
+
+@click.command("list", short_help="Patterns, properties, worlds and faults, with a line each.")
+@click.argument("what", required=False, metavar="[WHAT]")
+def command(what: str | None) -> None:
+    """List the patterns, properties, worlds and faults that are installed.
+
+    WHAT is one of these words, or the name of a pattern, for all that it declares.
+    """
+    with blamed():
+        if what is not None and what not in KINDS:
+            _show_pattern(what)
+            return
+        for kind in [what] if what else KINDS:
+            click.secho(kind, bold=True)
+            rows = list(KINDS[kind]())
+            width = max((len(name) for name, _ in rows), default=0)
+            for name, summary in rows:
+                click.echo(f"  {name:<{width}}  {summary}")
+            if not rows:
+                click.echo("  (none)")
+
+
+def _show_pattern(name: str) -> None:
+    from ..catalogue import pattern
+
+    found = pattern(name)
+    click.secho(f"{found.name}: {found.summary}", bold=True)
+    click.echo(f"source: {found.source}")
+    for link in found.links:
+        click.echo(f"link {link.name}: {link.binds} binds, {', '.join(link.connects)} connects")
+    for hop in found.hops:
+        click.echo(str(hop))
+    click.echo("promises: " + ", ".join(promise.property for promise in found.promises))
+    for sentence in found.does_not_survive:
+        click.echo(f"does not survive: {sentence}")

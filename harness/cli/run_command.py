@@ -1,0 +1,171 @@
+"""`reqrep run`: one scenario in one world, with a progress bar and a table."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import MisuseError
+from ..workload import (
+    Bodies,
+    ClosedLoop,
+    Constant,
+    FromFunction,
+    OpenLoop,
+    Sized,
+    UserDirectory,
+    Workload,
+)
+from .command import blamed
+
+if TYPE_CHECKING:
+    from ..fleet import Fleet
+    from ..pattern import Pattern
+    from ..run import Report
+
+
+@click.command("run", short_help="Run a pattern and judge what it promises.")
+@click.argument("pattern")
+@click.option("--clients", type=int, help="Clients of the fleet.  [default: the pattern's]")
+@click.option("--workers", type=int, help="Workers, or servers.  [default: the pattern's]")
+@click.option("--requests", type=int, help="Requests of all clients.  [default: the pattern's]")
+@click.option("--window", type=int, help="Requests that a client keeps open.")
+@click.option("--rate", type=float, help="Requests per second of all clients, at planned times.")
+@click.option("--body", metavar="SIZE[xFRAMES]|faker|MODULE:NAME", help="What requests carry.")
+@click.option("--service-ms", type=float, help="How long the work of a request takes.")
+@click.option("--world", default="threads", show_default=True, help="Where the nodes live.")
+@click.option("--transport", default="inproc", show_default=True, help="inproc, ipc or tcp.")
+@click.option("--seed", type=int, default=0, show_default=True, help="What is drawn comes from it.")
+@click.option("--timeout", type=float, help="Seconds that an op may stay open.  [default: 5]")
+@click.option("--json", "json_to", metavar="FILE|-", help="Write the report as JSON.")
+@click.option("--history", metavar="FILE", help="Save the history.")
+@click.option("--quiet", is_flag=True, help="No progress bar, no table.")
+def command(
+    pattern: str,
+    clients: int | None,
+    workers: int | None,
+    requests: int | None,
+    window: int | None,
+    rate: float | None,
+    body: str | None,
+    service_ms: float | None,
+    world: str,
+    transport: str,
+    seed: int,
+    timeout: float | None,
+    json_to: str | None,
+    history: str | None,
+    quiet: bool,
+) -> None:
+    """Run PATTERN, a name from `reqrep list` or module:attribute, and judge it.
+
+    A fleet of clients and workers is started around the pattern's broker, every
+    message at every hop is recorded, and each property that the pattern promises is
+    judged.
+    """
+    with blamed():
+        from ..catalogue import pattern as find
+        from ..run import run
+        from ..scenario import Scenario
+
+        found = find(pattern)
+        workload = _workload(found.workload, requests, window, rate, body, service_ms, timeout)
+        scenario = Scenario(found, _fleet(found, clients, workers), workload, seed)
+        out = _open_json(json_to)
+        shown = _progress(workload.requests) if not quiet and json_to != "-" else nullcontext()
+        with shown as progress:
+            report = run(scenario, world, transport, progress=progress, history=history)
+        if out is not None:
+            from ..report.data import report_json
+
+            out.write(report_json(report) + "\n")
+            if out is not sys.stdout:
+                out.close()
+        if not quiet and json_to != "-":
+            _print(report)
+        sys.exit(report.exit_status)
+
+
+def _fleet(pattern: Pattern, clients: int | None, workers: int | None) -> Fleet:
+    if workers is not None and not pattern.is_sizable:
+        raise MisuseError(
+            f"--workers is {workers}, but {pattern.name!r} has one server, whatever the fleet; "
+            "leave it out"
+        )
+    fleet = pattern.fleet
+    return fleet.replace(
+        clients=fleet.clients if clients is None else clients,
+        workers=fleet.workers if workers is None else workers,
+    )
+
+
+def _workload(
+    workload: Workload,
+    requests: int | None,
+    window: int | None,
+    rate: float | None,
+    body: str | None,
+    service_ms: float | None,
+    timeout: float | None,
+) -> Workload:
+    changes: dict[str, Any] = {}
+    if window is not None and rate is not None:
+        raise MisuseError(
+            f"--window {window} and --rate {rate:g} exclude each other: "
+            "a client waits for replies or for planned times"
+        )
+    if requests is not None:
+        changes["requests"] = requests
+    if window is not None:
+        changes["arrival"] = ClosedLoop(window=window)
+    if rate is not None:
+        changes["arrival"] = OpenLoop(rate_per_s=rate)
+    if body is not None:
+        changes["bodies"] = _bodies(body)
+    if service_ms is not None:
+        changes["service"] = (Constant(service_ms / 1000),)
+    if timeout is not None:
+        changes["timeout_s"] = timeout
+    return workload.replace(**changes) if changes else workload
+
+
+def _bodies(text: str) -> Bodies:
+    if text == "faker":
+        return UserDirectory()
+    if ":" in text:
+        return FromFunction(text)
+    size, _, frames = text.partition("x")
+    try:
+        return Sized(bytes=int(size), frames=int(frames or 1))
+    except ValueError:
+        raise MisuseError(
+            f"--body is {text!r}; write a size as 64, with frames as 64x3, the word faker, "
+            "or module:name of a function"
+        ) from None
+
+
+def _open_json(target: str | None) -> Any:
+    """Opened before the run: a file that cannot be written costs no run."""
+    if target is None:
+        return None
+    if target == "-":
+        return sys.stdout
+    try:
+        return open(target, "w")  # noqa: SIM115 (closed after the report was written)
+    except OSError as error:
+        raise MisuseError(f"--json cannot write to {target!r}: {error.strerror}") from error
+
+
+def _progress(requests: int) -> AbstractContextManager[Any]:
+    from ..report.terminal import progress_bar
+
+    return progress_bar(requests)
+
+
+def _print(report: Report) -> None:
+    from ..report.terminal import print_report
+
+    print_report(report)

@@ -1,0 +1,148 @@
+"""The pytest plug-in: a fixture that runs a scenario and asserts what its pattern promises.
+
+    def test_my_broker_keeps_its_promises(run_fleet):
+        run_fleet("load-balancing", broker=my_broker, clients=5, workers=3)
+
+This module imports nothing of weight: what is needed is loaded when the fixture is
+used, so a test session that does not use it does not pay for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from .pattern import Pattern
+    from .run import Report
+    from .scenario import Scenario
+
+_OPTIONS = (
+    ("world", "threads", "the world that fleets run in"),
+    ("transport", "inproc", "the transport of real worlds: inproc, ipc or tcp"),
+    ("seed", "0", "the seed of scenarios that name none"),
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("reqrep", "ZeroMQ request-reply fleets")
+    for name, default, text in _OPTIONS:
+        group.addoption(
+            f"--reqrep-{name}", dest=f"reqrep_{name}", help=f"{text} (default: {default})"
+        )
+        parser.addini(f"reqrep_{name}", text, default=default)
+
+
+def _option(config: pytest.Config, name: str) -> str:
+    """The command line over the ini file over the default."""
+    given = config.getoption(f"reqrep_{name}")
+    return str(given if given is not None else config.getini(f"reqrep_{name}"))
+
+
+class FleetRunner:
+    """What the fixture `run_fleet` gives: call it to run a scenario and assert its promises.
+
+    Args:
+        config: The configuration of the test session.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self.report: Report | None = None
+
+    def __call__(
+        self,
+        scenario: Scenario | Pattern | str,
+        *,
+        clients: int | None = None,
+        workers: int | None = None,
+        requests: int | None = None,
+        seed: int | None = None,
+        world: str | None = None,
+        transport: str | None = None,
+        check: bool = True,
+        **programs: Callable[..., Any],
+    ) -> Report:
+        """Run a scenario and assert that every promised property holds.
+
+        Args:
+            scenario: A scenario, a pattern, or the name of one.
+            clients, workers, requests, seed: What is to differ from it; None keeps it.
+            world, transport: Where; None takes the option of the session.
+            check: Whether to assert; without it, look at the report yourself.
+            programs: Programs of yours by role: `broker=my_broker`.
+
+        Returns:
+            The report: history, verdicts, statistics.
+
+        Raises:
+            PropertyBroken: A property is broken or unknown; the message has its witness.
+            MisuseError: What was asked for cannot be run.
+        """
+        from .run import run
+
+        planned = self._plan(scenario, clients, workers, requests, seed, programs)
+        self.report = run(
+            planned,
+            world or _option(self._config, "world"),
+            transport or _option(self._config, "transport"),
+        )
+        return self.report.check() if check else self.report
+
+    def _plan(
+        self,
+        what: Scenario | Pattern | str,
+        clients: int | None,
+        workers: int | None,
+        requests: int | None,
+        seed: int | None,
+        programs: dict[str, Callable[..., Any]],
+    ) -> Scenario:
+        from .catalogue import pattern
+        from .errors import MisuseError
+        from .scenario import Scenario
+
+        if isinstance(what, str):
+            what = pattern(what)
+        if not isinstance(what, Scenario):
+            text = _option(self._config, "seed")
+            if not text.isdigit():
+                raise MisuseError(f"--reqrep-seed is {text!r}; it must be a whole number, 0 or more")
+            what = Scenario(what, seed=int(text))
+        if programs:
+            what = what.replace(pattern=what.pattern.with_roles(**programs))
+        fleet = {
+            name: value
+            for name, value in (("clients", clients), ("workers", workers))
+            if value is not None
+        }
+        return what.replace(
+            fleet=what.nodes.replace(**fleet),
+            workload=what.demand if requests is None else what.demand.replace(requests=requests),
+            seed=what.seed if seed is None else seed,
+        )
+
+
+@pytest.fixture(scope="session")
+def run_fleet(pytestconfig: pytest.Config) -> FleetRunner:
+    """Run a fleet around a pattern, with programs of yours in it, and assert its promises.
+
+    Of session scope, so that it can be used under Hypothesis' `@given` as well.
+    """
+    return FleetRunner(pytestconfig)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Put the report of the fleet into a section of a failing test's own."""
+    result = yield
+    runner = getattr(item, "funcargs", {}).get("run_fleet")
+    if result.failed and call.when == "call" and isinstance(runner, FleetRunner):
+        if runner.report is not None:
+            result.sections.append(("reqrep", str(runner.report)))
+            runner.report = None
+    return result

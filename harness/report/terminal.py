@@ -1,0 +1,104 @@
+"""A report and a progress bar on a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from ..drive import Driver
+    from ..property import Verdict
+    from ..run import Report
+
+COLOURS = {"holds": "green", "broken": "bold red", "unknown": "yellow"}
+RECENT_LATENCIES = 20
+"""How many of each client's latest latencies the progress bar looks at."""
+
+
+@contextmanager
+def progress_bar(requests: int) -> Iterator[Callable[[list[Driver]], None]]:
+    """A bar with rate and latency while the load runs; nothing where there is no terminal."""
+    console = Console(stderr=True)
+    begun = time.monotonic()
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[figures]}"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
+        task = progress.add_task("ops", total=requests, figures="starting")
+
+        def show(drivers: list[Driver]) -> None:
+            answered = sum(driver.answered for driver in drivers)
+            recent = sorted(
+                latency for driver in drivers for latency in driver.latencies_ns[-RECENT_LATENCIES:]
+            )
+            rate = answered / max(1e-9, time.monotonic() - begun)
+            figures = f"{rate:,.0f}/s"
+            if recent:
+                figures += f"  p50 {recent[len(recent) // 2] / 1e6:.1f} ms"
+            progress.update(task, completed=answered, figures=figures)
+
+        yield show
+
+
+def print_report(report: Report) -> None:
+    """The verdicts as a table, the figures below it, and each witness in full."""
+    console = Console()
+    figures = report.statistics
+    title = (
+        f"{report.scenario.pattern.name} in {report.world} over {report.transport}, "
+        f"{report.scenario.nodes.clients} clients, seed {report.scenario.seed}"
+    )
+    table = Table(title=title, title_justify="left")
+    table.add_column("property")
+    table.add_column("verdict")
+    table.add_column("facts", justify="right")
+    for verdict in report.verdicts:
+        table.add_row(verdict.property, _coloured(verdict), f"{verdict.facts:,}")
+    console.print(table)
+    console.print(
+        f"{figures.ok:,} ok, {figures.fail:,} fail, {figures.info:,} info "
+        f"in {figures.seconds:.3f} s: {figures.ops_per_second:,.0f} ops/s",
+        highlight=False,
+    )
+    latency = figures.latency_ms
+    if latency.p50 is not None:
+        console.print(
+            f"latency p50 {latency.p50:.2f} ms, p99 {latency.p99:.2f} ms, max {latency.max:.2f} ms",
+            highlight=False,
+        )
+    hops = Table(box=None, pad_edge=False)
+    hops.add_column("hop")
+    hops.add_column("sent", justify="right")
+    hops.add_column("received", justify="right")
+    for title, count in figures.messages.items():
+        hops.add_row(escape(title), f"{count.sent:,}", f"{count.received:,}")
+    console.print(hops)
+    for verdict in report.verdicts:
+        if not verdict:
+            _print_finding(console, verdict)
+
+
+def _coloured(verdict: Verdict) -> str:
+    return f"[{COLOURS[verdict.outcome]}]{verdict.outcome}[/]"
+
+
+def _print_finding(console: Any, verdict: Verdict) -> None:
+    console.print(
+        f"\n{_coloured(verdict)} [bold]{verdict.property}[/]: {escape(verdict.reason)}",
+        highlight=False,
+    )
+    for event in verdict.witness:
+        console.print(f"  {escape(str(event))}", highlight=False, soft_wrap=True)

@@ -1,0 +1,1 @@
+"""The tests of reqrep; `README.md` beside this file says where one goes."""

@@ -1,0 +1,54 @@
+"""Fixtures for all tests, and the check that a session leaves nothing behind."""
+
+from __future__ import annotations
+
+import gc
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+TRANSPORTS = ("inproc", "ipc", "tcp")
+
+
+@pytest.fixture(params=TRANSPORTS)
+def transport(request: pytest.FixtureRequest) -> str:
+    """Each transport of the real worlds in turn."""
+    return str(request.param)
+
+
+def _threads() -> list[str]:
+    return sorted(thread.name for thread in threading.enumerate())
+
+
+def _descriptors() -> list[str]:
+    """What each open descriptor leads to; files that other code opens to log to do not count."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found.append(os.readlink(f"/proc/self/fd/{name}").partition(":[")[0])
+        except OSError:
+            pass  # The descriptor of this very listing.
+    return sorted(name for name in found if not name.startswith("/proc"))
+
+
+def _folders() -> list[str]:
+    return sorted(path.name for path in Path(tempfile.gettempdir()).glob("reqrep-*"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_left_behind() -> Iterator[None]:
+    """Threads, descriptors and folders after the session are those before it."""
+    before = _threads(), _descriptors()
+    yield
+    deadline = time.monotonic() + 5
+    while (after := (_threads(), _descriptors())) != before and time.monotonic() < deadline:
+        gc.collect()
+        time.sleep(0.01)  # libzmq closes the last descriptors of a context in a thread of its own.
+    assert after == before

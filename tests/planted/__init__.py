@@ -1,0 +1,1 @@
+"""Planted defects: each must be caught by the property that it is there for."""
