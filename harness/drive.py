@@ -31,7 +31,9 @@ from .workload import NS_PER_S, ClosedLoop, planned_times
 class Stage(Protocol):
     """What a world gives the driver of one client."""
 
-    stopping: bool
+    @property
+    def stopping(self) -> bool:
+        """Whether the run is over."""
 
     def clock(self) -> int:
         """Nanoseconds since the run began, as the history counts them."""
@@ -214,7 +216,9 @@ class Driver:
                 heard_ns = stage.clock()
                 due_ns = due_ns if self._planned else heard_ns + think_ns
         while not stage.stopping and stage.poll(stage.clock()):
-            self._receive(outstanding)  # What nobody asked for any more: the properties want to see it.
+            self._receive(
+                outstanding
+            )  # What nobody asked for any more: the properties want to see it.
 
     def _deadline(self, outstanding: dict[str, tuple[int, int]], heard_ns: int) -> int:
         """When the oldest request is given up; a client that gets the replies of others

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .values import Value, require_count
 
 
-class Fleet(Value, frozen=True):
+class Fleet(Value, frozen=True, repr_omit_defaults=False):
     """How many nodes make requests and how many carry them out.
 
     Args:

@@ -103,6 +103,9 @@ def show_frame(frame: bytes) -> str:
     """One frame in brackets: text where it is text, hex where it is not."""
     if not frame:
         return "[]"
+    tagged = _OP.match(frame)
+    if tagged is not None and tagged.end() < len(frame):
+        return f"[{tagged[0].decode()}{show_frame(frame[tagged.end() :])[1:]}"
     cut = frame[:SHOWN_BYTES]
     text = cut.decode("ascii", "replace")
     shown = text if text.isprintable() and "\ufffd" not in text else "0x" + cut.hex()
@@ -230,9 +233,7 @@ class Layout:
                     raise LayoutMismatch(f"the body has {len(body)} frames where it must have one")
                 return Reading(names, body)
             if index >= len(frames):
-                raise LayoutMismatch(
-                    f"there is no frame {index + 1}: {part.wanted()} is missing"
-                )
+                raise LayoutMismatch(f"there is no frame {index + 1}: {part.wanted()} is missing")
             frame = frames[index]
             if part.kind == "name":
                 names[part.name] = frame
@@ -242,9 +243,7 @@ class Layout:
                     f"{part.wanted()} is missing"
                 )
         if len(frames) > len(self._parts):
-            raise LayoutMismatch(
-                f"{len(frames)} frames where {len(self._parts)} are laid out"
-            )
+            raise LayoutMismatch(f"{len(frames)} frames where {len(self._parts)} are laid out")
         return Reading(names, ())
 
     def fits(self, frames: Sequence[bytes]) -> bool:

@@ -15,7 +15,6 @@ from .frames import Layout, LayoutMismatch, Reading, find_op
 from .history import Event
 from .pattern import Hop, Pattern
 
-
 LEARNED = frozenset({"link", "socket", "bind", "connect"})
 """The kinds of event that tell what sockets are there for."""
 

@@ -264,7 +264,7 @@ class Pattern:
         programs = []
         for name, program in self.changed.items():
             try:
-                what = f"resolve({reference_to(program, name)!r}, {name!r})"
+                what = f"resolve({reference_to(program, name)!r})"
             except MisuseError:
                 what = repr(program)
             programs.append(f"{name}={what}")

@@ -71,7 +71,12 @@ class Checker:
     def broken(self, reason: str, *witness: Event | None) -> None:
         """Say that the claim fails. The first time counts: what follows may be its consequence."""
         if self._broken is None:
-            self._broken = reason, tuple(event for event in witness if event is not None)
+            events: list[Event] = []
+            for event in witness:
+                if event is not None and not any(event is seen for seen in events):
+                    events.append(event)
+            events.sort(key=lambda event: event.time_ns)
+            self._broken = reason, tuple(events)
 
     def unknown(self, reason: str) -> None:
         """Say that the history does not tell."""

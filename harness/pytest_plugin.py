@@ -109,7 +109,9 @@ class FleetRunner:
         if not isinstance(what, Scenario):
             text = _option(self._config, "seed")
             if not text.isdigit():
-                raise MisuseError(f"--reqrep-seed is {text!r}; it must be a whole number, 0 or more")
+                raise MisuseError(
+                    f"--reqrep-seed is {text!r}; it must be a whole number, 0 or more"
+                )
             what = Scenario(what, seed=int(text))
         if programs:
             what = what.replace(pattern=what.pattern.with_roles(**programs))

@@ -10,7 +10,7 @@ from typing import Any
 from .errors import MisuseError
 
 
-def resolve(reference: str, what: str) -> Any:
+def resolve(reference: str, what: str = "an object") -> Any:
     """The object that `module:attribute` names.
 
     Args:

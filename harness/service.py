@@ -47,7 +47,8 @@ class Service:
         Raises:
             TypeError: The body is not a list of frames: the mistake of a worker program.
         """
-        if not isinstance(body, list | tuple) or not all(isinstance(f, bytes) for f in body):
+        frames: object = body  # What a program of a user's hands over need not be what it should.
+        if not isinstance(frames, list) or not all(isinstance(frame, bytes) for frame in frames):
             raise TypeError(
                 f"handle() was given {body!r}; it takes the body, a list of frames such as "
                 "socket.recv_multipart() returns"

@@ -89,6 +89,4 @@ def _messages(history: History, pattern: Pattern) -> dict[str, HopCount]:
             crossing = lens.crossing(event)
             if crossing is not None and crossing.hop is not None:
                 (sent if event.kind == "send" else received)[crossing.hop.title] += 1
-    return {
-        hop.title: HopCount(sent[hop.title], received[hop.title]) for hop in pattern.hops
-    }
+    return {hop.title: HopCount(sent[hop.title], received[hop.title]) for hop in pattern.hops}

@@ -7,7 +7,7 @@ equal to its copy, never changed, and readable as what a person would have typed
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Self, TypeGuard
 
 import msgspec
 
@@ -22,6 +22,11 @@ class Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True, repr_omit_d
         return msgspec.structs.replace(self, **changes)
 
 
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value is a number, which True and False are not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def require(condition: bool, what: str, value: object, way_out: str) -> None:
     """Refuse a bad value with a message that names it and the way out.
 
@@ -32,17 +37,22 @@ def require(condition: bool, what: str, value: object, way_out: str) -> None:
         raise MisuseError(f"{what} is {value!r}; {way_out}")
 
 
-def require_at_least(least: float, what: str, value: float) -> None:
+def require_at_least(least: float, what: str, value: object) -> None:
     """Refuse a number that is too small, or that is no number."""
     require(
-        not isinstance(value, bool) and isinstance(value, int | float) and value >= least,
+        is_number(value) and value >= least,
         what,
         value,
         f"it must be {least} or more",
     )
 
 
-def require_count(what: str, value: int, least: int = 1) -> None:
+def require_more_than_0(what: str, value: object) -> None:
+    """Refuse what is no number above 0."""
+    require(is_number(value) and value > 0, what, value, "it must be more than 0")
+
+
+def require_count(what: str, value: object, least: int = 1) -> None:
     """Refuse what is not a whole number of at least `least`."""
     require(
         isinstance(value, int) and not isinstance(value, bool) and value >= least,

@@ -20,9 +20,10 @@ from typing import Any, Literal, cast
 from .errors import MisuseError
 from .frames import Body
 from .references import resolve
-from .values import Value, require, require_at_least, require_count
+from .values import Value, require, require_at_least, require_count, require_more_than_0
 
 NS_PER_S = 1_000_000_000
+Frame = bytes
 
 
 # --- when requests are due --------------------------------------------------
@@ -57,12 +58,7 @@ class OpenLoop(Value, frozen=True, tag="open-loop"):
     arrivals: Literal["even", "poisson"] = "even"
 
     def __post_init__(self) -> None:
-        require(
-            isinstance(self.rate_per_s, int | float) and self.rate_per_s > 0,
-            "OpenLoop.rate_per_s",
-            self.rate_per_s,
-            "it must be more than 0",
-        )
+        require_more_than_0("OpenLoop.rate_per_s", self.rate_per_s)
         require(
             self.arrivals in ("even", "poisson"),
             "OpenLoop.arrivals",
@@ -96,7 +92,9 @@ def planned_times(
     """When the requests of one client are due, in nanoseconds from the start of the load."""
     if isinstance(arrival, Bursts):
         return (
-            int(burst * arrival.pause_s * NS_PER_S) for burst in count() for _ in range(arrival.size)
+            int(burst * arrival.pause_s * NS_PER_S)
+            for burst in count()
+            for _ in range(arrival.size)
         )
     gap_ns = clients * NS_PER_S / arrival.rate_per_s
     if arrival.arrivals == "even":
@@ -115,24 +113,36 @@ def _poisson(gap_ns: float, random: Random) -> Iterator[int]:
 
 
 class Sized(Value, frozen=True, tag="sized"):
-    """Random bytes.
+    """Random content of a size.
 
     Args:
         bytes: Size of each frame; 0 gives frames that hold nothing but the op id.
         frames: Frames of the body.
+        content: `text`, which a person can read in a witness, or `binary`.
     """
 
     bytes: int = 16
     frames: int = 1
+    content: Literal["text", "binary"] = "text"
 
     def __post_init__(self) -> None:
         require_count("Sized.bytes", self.bytes, least=0)
         require_count("Sized.frames", self.frames)
+        require(
+            self.content in ("text", "binary"),
+            "Sized.content",
+            self.content,
+            "it must be 'text' or 'binary'",
+        )
 
     def bodies(self, client: int, seed: int) -> Iterator[Body]:
         random = Random(f"bodies/{seed}/{client}")
         while True:
-            yield [random.randbytes(self.bytes) for _ in range(self.frames)]
+            yield [self._frame(random) for _ in range(self.frames)]
+
+    def _frame(self, random: Random) -> Frame:
+        content = random.randbytes(self.bytes)
+        return content if self.content == "binary" else content.hex().encode()[: self.bytes]
 
 
 class UserDirectory(Value, frozen=True, tag="user-directory"):
@@ -185,7 +195,9 @@ class FromFunction(Value, frozen=True, tag="from-function"):
     function: str
 
     def bodies(self, client: int, seed: int) -> Iterator[Body]:
-        make = cast(Callable[[int, int], Any], resolve(self.function, "a function that makes bodies"))
+        make = cast(
+            Callable[[int, int], Any], resolve(self.function, "a function that makes bodies")
+        )
         for number in count():
             body = make(client, number)
             frames = [body] if isinstance(body, bytes) else body
@@ -297,15 +309,8 @@ class Workload(Value, frozen=True):
 
     def __post_init__(self) -> None:
         require_count("Workload.requests", self.requests)
-        require(
-            bool(self.service), "Workload.service", self.service, "it needs at least one entry"
-        )
-        require(
-            isinstance(self.timeout_s, int | float) and self.timeout_s > 0,
-            "Workload.timeout_s",
-            self.timeout_s,
-            "it must be more than 0",
-        )
+        require(bool(self.service), "Workload.service", self.service, "it needs at least one entry")
+        require_more_than_0("Workload.timeout_s", self.timeout_s)
 
     def share_of(self, client: int, clients: int) -> int:
         """How many of the requests one client makes."""

@@ -13,23 +13,20 @@ Source: the guide, chapter 2, rrbroker and msgqueue; the frames of RFC 28.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import zmq
 
-from ..harness.fleet import Fleet
-from ..harness.pattern import Hop, Link, Pattern, Promise, Role
-from ..harness.workload import ClosedLoop, Workload
-from .common import NO_WORKER_CRASH, PROMISED_BY_ALL
+from reqrep.harness.fleet import Fleet
+from reqrep.harness.pattern import Hop, Link, Pattern, Promise, Role
+from reqrep.harness.workload import ClosedLoop, Workload
+
+from .common import NO_WORKER_CRASH, PROMISED_BY_ALL, Context, Handle
 from .dealer_router import DealerClient
 from .req_rep import ReqClient
 
-Body = list[bytes]
 
-
-def hand_broker(context: zmq.Context[Any], frontend: str, backend: str) -> None:
+def hand_broker(context: Context, frontend: str, backend: str) -> None:
     front = context.socket(zmq.ROUTER)
     front.bind(frontend)
     back = context.socket(zmq.DEALER)
@@ -38,7 +35,7 @@ def hand_broker(context: zmq.Context[Any], frontend: str, backend: str) -> None:
     while True:
         # Requests wait with their clients until a worker has room, as in zmq.proxy:
         # a broker that blocked in a send could not hand out replies meanwhile.
-        has_room = back.get(zmq.EVENTS) & zmq.POLLOUT
+        has_room = back.poll(0, zmq.POLLOUT)
         poller.register(front, zmq.POLLIN if has_room else 0)
         poller.register(back, zmq.POLLIN if has_room else zmq.POLLIN | zmq.POLLOUT)
         ready = dict(poller.poll())
@@ -48,7 +45,7 @@ def hand_broker(context: zmq.Context[Any], frontend: str, backend: str) -> None:
             back.send_multipart(front.recv_multipart())
 
 
-def proxy_broker(context: zmq.Context[Any], frontend: str, backend: str) -> None:
+def proxy_broker(context: Context, frontend: str, backend: str) -> None:
     front = context.socket(zmq.ROUTER)
     front.bind(frontend)
     back = context.socket(zmq.DEALER)
@@ -56,7 +53,7 @@ def proxy_broker(context: zmq.Context[Any], frontend: str, backend: str) -> None
     zmq.proxy(front, back)
 
 
-def rep_worker(context: zmq.Context[Any], backend: str, handle: Callable[[Body], Body]) -> None:
+def rep_worker(context: Context, backend: str, handle: Handle) -> None:
     socket = context.socket(zmq.REP)
     socket.connect(backend)
     while True:

@@ -1,8 +1,18 @@
-"""Promises and sentences that several patterns share."""
+"""Types, promises and sentences that several patterns share."""
 
 from __future__ import annotations
 
-from ..harness.pattern import Promise
+from collections.abc import Callable
+from typing import TypeAlias
+
+import zmq
+
+from reqrep.harness.pattern import Promise
+
+Body: TypeAlias = list[bytes]
+Message: TypeAlias = list[bytes]
+Handle: TypeAlias = Callable[[Body], Body]
+Context: TypeAlias = zmq.Context[zmq.Socket[bytes]]
 
 PROMISED_BY_ALL = (
     Promise("envelope"),

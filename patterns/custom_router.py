@@ -14,21 +14,29 @@ Source: the chapter, "Using custom routers" and "Using multipart messages".
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import zmq
 
-from ..harness.fleet import Fleet
-from ..harness.pattern import Hop, Link, Pattern, Promise, Role
-from ..harness.workload import ClosedLoop, Occasional, Workload
-from .common import NO_BROKER_CRASH, NO_SERVER_CRASH, NO_WORKER_CRASH, PROMISED_BY_ALL
+from reqrep.harness.fleet import Fleet
+from reqrep.harness.pattern import Hop, Link, Pattern, Promise, Role
+from reqrep.harness.workload import ClosedLoop, Occasional, Workload
+
+from .common import (
+    NO_BROKER_CRASH,
+    NO_SERVER_CRASH,
+    NO_WORKER_CRASH,
+    PROMISED_BY_ALL,
+    Body,
+    Context,
+    Handle,
+    Message,
+)
 from .dealer_router import DealerClient
 from .load_balancing import READY, dealer_worker
-from .pool import Message, serve
+from .pool import serve
 
-Body = list[bytes]
 THREADS = 8
 
 
@@ -42,7 +50,7 @@ PARTS = 2
 class ConversingClient:
     """Sends `[meta][id][body..]`; gets `[meta][id]["PART"][progress]` and a last one with the body."""
 
-    def __init__(self, context: zmq.Context[Any], endpoint: str, name: str) -> None:
+    def __init__(self, context: Context, endpoint: str, name: str) -> None:
         self.socket = context.socket(zmq.DEALER)
         self.socket.connect(endpoint)
         self._meta = b"META:userid=" + name.encode()
@@ -70,9 +78,7 @@ class ConversingClient:
         self.socket.close()
 
 
-def conversing_server(
-    context: zmq.Context[Any], endpoint: str, handle: Callable[[Body], Body]
-) -> None:
+def conversing_server(context: Context, endpoint: str, handle: Handle) -> None:
     router = context.socket(zmq.ROUTER)
     router.bind(endpoint)
 
@@ -85,7 +91,7 @@ def conversing_server(
             case _:
                 pass  # Not of this protocol.
 
-    serve(router, work, threads=THREADS, route=router.send_multipart)
+    serve(router, endpoint, work, threads=THREADS)
 
 
 _SERVICE = (Link("service", binds="server", connects=("client",)),)
@@ -96,7 +102,9 @@ PATTERN = Pattern(
     roles=(Role("server", conversing_server), Role("client", ConversingClient)),
     links=_SERVICE,
     hops=(
-        Hop("request", "service", "client", "[meta][id][body..]", "server", "[C][meta][id][body..]"),
+        Hop(
+            "request", "service", "client", "[meta][id][body..]", "server", "[C][meta][id][body..]"
+        ),
         Hop(
             "control",
             "service",
@@ -121,9 +129,7 @@ PATTERN = Pattern(
     ),
     source="chapter 3, custom routers and multipart messages",
     fleet=Fleet(clients=4, workers=1),
-    workload=Workload(
-        arrival=ClosedLoop(window=5), service=(Occasional(slow_s=0.4, one_in=12),)
-    ),
+    workload=Workload(arrival=ClosedLoop(window=5), service=(Occasional(slow_s=0.4, one_in=12),)),
 )
 
 
@@ -135,7 +141,7 @@ CHOSEN = b"META:userid=client-0"
 class AnnouncingClient(DealerClient):
     """Says in a metadata frame who asks."""
 
-    def __init__(self, context: zmq.Context[Any], endpoint: str, name: str) -> None:
+    def __init__(self, context: Context, endpoint: str, name: str) -> None:
         super().__init__(context, endpoint)
         self._meta = b"META:userid=" + name.encode()
 
@@ -143,9 +149,7 @@ class AnnouncingClient(DealerClient):
         self.socket.send_multipart([b"", self._meta, *body])
 
 
-def choosing_server(
-    context: zmq.Context[Any], endpoint: str, handle: Callable[[Body], Body]
-) -> None:
+def choosing_server(context: Context, endpoint: str, handle: Handle) -> None:
     router = context.socket(zmq.ROUTER)
     router.bind(endpoint)
     while True:
@@ -183,7 +187,7 @@ QUEUE_LIMIT = 10_000
 """Requests that the broker holds; more wait with their clients."""
 
 
-def queueing_broker(context: zmq.Context[Any], frontend: str, backend: str) -> None:
+def queueing_broker(context: Context, frontend: str, backend: str) -> None:
     front = context.socket(zmq.ROUTER)
     front.bind(frontend)
     back = context.socket(zmq.ROUTER)
@@ -257,7 +261,7 @@ def partner_of(client: int, clients: int) -> int:
 class RoutedClient(DealerClient):
     """Is known by its name, and says first who gets the replies to its requests."""
 
-    def __init__(self, context: zmq.Context[Any], endpoint: str, name: str) -> None:
+    def __init__(self, context: Context, endpoint: str, name: str) -> None:
         self.socket = context.socket(zmq.DEALER)
         self.socket.set(zmq.ROUTING_ID, name.encode())
         self.socket.connect(endpoint)
@@ -266,9 +270,7 @@ class RoutedClient(DealerClient):
         self.socket.send_multipart([b"", ROUTE, partner])
 
 
-def table_server(
-    context: zmq.Context[Any], endpoint: str, handle: Callable[[Body], Body]
-) -> None:
+def table_server(context: Context, endpoint: str, handle: Handle) -> None:
     router = context.socket(zmq.ROUTER)
     # An unknown addressee is an error here, not silence: then the asker gets the reply.
     router.set(zmq.ROUTER_MANDATORY, 1)

@@ -16,28 +16,28 @@ guide's asyncsrv.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import ClassVar
 
 import zmq
 
-from ..harness.fleet import Fleet
-from ..harness.pattern import Hop, Link, Pattern, Promise, Role
-from ..harness.workload import ClosedLoop, Occasional, Workload
-from .common import NO_SERVER_CRASH, PROMISED_BY_ALL
-from .pool import Message, serve
+from reqrep.harness.fleet import Fleet
+from reqrep.harness.pattern import Hop, Link, Pattern, Promise, Role
+from reqrep.harness.workload import ClosedLoop, Occasional, Workload
 
-Body = list[bytes]
+from .common import NO_SERVER_CRASH, PROMISED_BY_ALL, Body, Context, Handle, Message
+from .pool import serve
+
 THREADS = 8
 
 
 class DealerClient:
     """A client that pipelines, with the delimiter; also for brokers in front of REP workers."""
 
-    envelope: Body = [b""]
+    envelope: ClassVar[Body] = [b""]
 
-    def __init__(self, context: zmq.Context[Any], endpoints: str | list[str]) -> None:
+    def __init__(self, context: Context, endpoints: str | list[str]) -> None:
         self.socket = context.socket(zmq.DEALER)
         for endpoint in [endpoints] if isinstance(endpoints, str) else endpoints:
             self.socket.connect(endpoint)
@@ -55,12 +55,10 @@ class DealerClient:
 class BareDealerClient(DealerClient):
     """The same without the delimiter."""
 
-    envelope: Body = []
+    envelope: ClassVar[Body] = []
 
 
-def router_server(
-    context: zmq.Context[Any], endpoint: str, handle: Callable[[Body], Body]
-) -> None:
+def router_server(context: Context, endpoint: str, handle: Handle) -> None:
     router = context.socket(zmq.ROUTER)
     router.bind(endpoint)
 
@@ -71,12 +69,10 @@ def router_server(
             case _:
                 pass  # No delimiter, or nothing behind it: not a request of this protocol.
 
-    serve(router, work, threads=THREADS, route=router.send_multipart)
+    serve(router, endpoint, work, threads=THREADS)
 
 
-def bare_router_server(
-    context: zmq.Context[Any], endpoint: str, handle: Callable[[Body], Body]
-) -> None:
+def bare_router_server(context: Context, endpoint: str, handle: Handle) -> None:
     router = context.socket(zmq.ROUTER)
     router.bind(endpoint)
 
@@ -87,7 +83,7 @@ def bare_router_server(
             case _:
                 pass  # A routing id alone: nothing was asked.
 
-    serve(router, work, threads=THREADS, route=router.send_multipart)
+    serve(router, endpoint, work, threads=THREADS)
 
 
 PATTERN = Pattern(
@@ -107,9 +103,7 @@ PATTERN = Pattern(
     ),
     source="chapter 3, the DEALER-ROUTER pattern and asynchronous replies; guide, asyncsrv",
     fleet=Fleet(clients=4, workers=1),
-    workload=Workload(
-        arrival=ClosedLoop(window=5), service=(Occasional(slow_s=0.4, one_in=12),)
-    ),
+    workload=Workload(arrival=ClosedLoop(window=5), service=(Occasional(slow_s=0.4, one_in=12),)),
 )
 
 BARE = replace(

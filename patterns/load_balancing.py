@@ -15,22 +15,20 @@ oldest ready first, a ready signal that no client can forge).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import zmq
 
-from ..harness.fleet import Fleet
-from ..harness.pattern import Hop, Link, Pattern, Promise, Role
-from .common import NO_BROKER_CRASH, NO_WORKER_CRASH, PROMISED_BY_ALL
+from reqrep.harness.fleet import Fleet
+from reqrep.harness.pattern import Hop, Link, Pattern, Promise, Role
+
+from .common import NO_BROKER_CRASH, NO_WORKER_CRASH, PROMISED_BY_ALL, Context, Handle
 from .req_rep import ReqClient
 
-Body = list[bytes]
 READY = b"READY"
 
 
-def balancing_broker(context: zmq.Context[Any], frontend: str, backend: str) -> None:
+def balancing_broker(context: Context, frontend: str, backend: str) -> None:
     front = context.socket(zmq.ROUTER)
     front.bind(frontend)
     back = context.socket(zmq.ROUTER)
@@ -61,7 +59,7 @@ def balancing_broker(context: zmq.Context[Any], frontend: str, backend: str) -> 
                     pass
 
 
-def req_worker(context: zmq.Context[Any], backend: str, handle: Callable[[Body], Body]) -> None:
+def req_worker(context: Context, backend: str, handle: Handle) -> None:
     socket = context.socket(zmq.REQ)
     socket.connect(backend)
     socket.send(READY)
@@ -70,7 +68,7 @@ def req_worker(context: zmq.Context[Any], backend: str, handle: Callable[[Body],
         socket.send_multipart([client, empty, *handle(body)])
 
 
-def dealer_worker(context: zmq.Context[Any], backend: str, handle: Callable[[Body], Body]) -> None:
+def dealer_worker(context: Context, backend: str, handle: Handle) -> None:
     socket = context.socket(zmq.DEALER)
     socket.connect(backend)
     socket.send_multipart([b"", READY])

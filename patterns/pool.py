@@ -10,27 +10,24 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import zmq
 
-Message = list[bytes]
+from .common import Message
+
 Work = Callable[[Message], Iterable[Message]]
 
 
-def serve(
-    router: zmq.Socket[Any], work: Work, *, threads: int, route: Callable[[Message], None]
-) -> None:
+def serve(router: zmq.Socket[bytes], endpoint: str, work: Work, *, threads: int) -> None:
     """Serve a bound ROUTER until its context is terminated.
 
     Args:
         router: The socket.
+        endpoint: What it was given to bind.
         work: Called in a free thread with each message that the ROUTER received; gives
             the messages to send, routing id first, each sent when it is given.
         threads: How many there are.
-        route: Called, in the thread of the ROUTER, with each message to send.
     """
-    endpoint = router.get(zmq.LAST_ENDPOINT).decode()
     name = f"inproc://replies-of/{endpoint}"  # Not shared by two servers in one context.
     context = router.context
     done = context.socket(zmq.PULL)
@@ -59,7 +56,7 @@ def serve(
         while True:
             for socket, _ in poller.poll():
                 if socket is done:
-                    route(done.recv_multipart())
+                    router.send_multipart(done.recv_multipart())
                 else:
                     requests.put(router.recv_multipart())
     finally:

@@ -10,22 +10,18 @@ Source: the chapter, "The limits of REQ-REP"; RFC 28/REQREP.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import zmq
 
-from ..harness.fleet import Fleet
-from ..harness.pattern import Hop, Link, Pattern, Promise, Role
-from .common import NO_SERVER_CRASH, PROMISED_BY_ALL
+from reqrep.harness.fleet import Fleet
+from reqrep.harness.pattern import Hop, Link, Pattern, Promise, Role
 
-Body = list[bytes]
+from .common import NO_SERVER_CRASH, PROMISED_BY_ALL, Body, Context, Handle
 
 
 class ReqClient:
     """A client that asks one question at a time; also for brokers that REQ clients talk to."""
 
-    def __init__(self, context: zmq.Context[Any], endpoints: str | list[str]) -> None:
+    def __init__(self, context: Context, endpoints: str | list[str]) -> None:
         self.socket = context.socket(zmq.REQ)
         for endpoint in [endpoints] if isinstance(endpoints, str) else endpoints:
             self.socket.connect(endpoint)
@@ -38,9 +34,7 @@ class ReqClient:
         self.socket.close()
 
 
-def rep_server(
-    context: zmq.Context[Any], endpoint: str, handle: Callable[[Body], Body]
-) -> None:
+def rep_server(context: Context, endpoint: str, handle: Handle) -> None:
     socket = context.socket(zmq.REP)
     socket.bind(endpoint)
     while True:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from ..harness.frames import show_frame
-from ..harness.history import Event
-from ..harness.lens import Crossing, Lens
-from ..harness.property import Checker, Property
-from ..harness.scenario import Scenario
+from reqrep.harness.frames import show_frame
+from reqrep.harness.history import Event
+from reqrep.harness.lens import Crossing, Lens
+from reqrep.harness.property import Checker, Property
+from reqrep.harness.scenario import Scenario
+
 from .state import OpTable
 
 HELD_UP_MS = 250
@@ -120,7 +121,9 @@ class HeadOfLineChecker(Checker):
                     f"{unread_ns / 1e6:.0f} ms while it worked on the request before",
                     before,
                     sent[0],
-                    answered if answered is not None and answered.time_ns > before.time_ns else None,
+                    answered
+                    if answered is not None and answered.time_ns > before.time_ns
+                    else None,
                     event,
                 )
         self._last_read[event.node] = event
@@ -131,9 +134,7 @@ class HeadOfLineChecker(Checker):
     on_fail = on_info = on_ok
 
 
-ONE_AT_A_TIME = Property(
-    "one-at-a-time", "a worker holds at most one request", OneAtATimeChecker
-)
+ONE_AT_A_TIME = Property("one-at-a-time", "a worker holds at most one request", OneAtATimeChecker)
 OLDEST_READY_FIRST = Property(
     "oldest-ready-first", "work goes to the worker that is ready longest", OldestReadyFirstChecker
 )

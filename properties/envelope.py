@@ -9,11 +9,12 @@ to the byte and to the frame. Nothing is merged, split, cut or invented.
 
 from __future__ import annotations
 
-from ..harness.frames import show
-from ..harness.history import Event
-from ..harness.lens import Crossing, Lens
-from ..harness.property import Checker, Property
-from ..harness.scenario import Scenario
+from reqrep.harness.frames import show
+from reqrep.harness.history import Event
+from reqrep.harness.lens import Crossing, Lens
+from reqrep.harness.property import Checker, Property
+from reqrep.harness.scenario import Scenario
+
 from .state import OpTable
 
 Body = tuple[bytes, ...]
@@ -55,7 +56,7 @@ class EnvelopeChecker(Checker):
         self.facts += 1
         seen = self._ops[crossing.op] if crossing.op is not None else None
         if crossing.hop is None:
-            self.broken(_misfit(event, crossing), seen and seen.last, event)
+            self.broken(_misfit(event, crossing), seen.last if seen else None, event)
         elif seen is not None:
             self._judge_body(event, crossing, seen)
         if seen is not None:
@@ -82,8 +83,7 @@ def _misfit(event: Event, crossing: Crossing) -> str:
     verb = "received" if event.kind == "recv" else "sent"
     wanted = f"; the layout is {crossing.layout}" if crossing.layout is not None else ""
     return (
-        f"{event.node} {verb} {show(event.frames)} on {crossing.link}: "
-        f"{crossing.problem}{wanted}"
+        f"{event.node} {verb} {show(event.frames)} on {crossing.link}: {crossing.problem}{wanted}"
     )
 
 

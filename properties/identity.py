@@ -6,12 +6,13 @@ id that the request came with; and where a client receives it.
 
 from __future__ import annotations
 
-from ..harness.frames import asker_of, show_frame
-from ..harness.history import Event
-from ..harness.lens import Crossing, Lens
-from ..harness.pattern import asker
-from ..harness.property import Checker, Property
-from ..harness.scenario import Scenario
+from reqrep.harness.frames import asker_of, show_frame
+from reqrep.harness.history import Event
+from reqrep.harness.lens import Crossing, Lens
+from reqrep.harness.pattern import asker
+from reqrep.harness.property import Checker, Property
+from reqrep.harness.scenario import Scenario
+
 from .state import OpTable
 
 Ids = dict[str, dict[bytes, Event]]  # name in the layout -> routing id -> where it came in

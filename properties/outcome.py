@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from ..harness.history import Event
-from ..harness.lens import Lens
-from ..harness.property import Checker, Property
-from ..harness.scenario import Scenario
+from reqrep.harness.history import Event
+from reqrep.harness.lens import Lens
+from reqrep.harness.property import Checker, Property
+from reqrep.harness.scenario import Scenario
+
 from .state import OpTable
 
 

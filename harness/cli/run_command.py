@@ -154,7 +154,7 @@ def _open_json(target: str | None) -> Any:
     if target == "-":
         return sys.stdout
     try:
-        return open(target, "w")  # noqa: SIM115 (closed after the report was written)
+        return open(target, "w")
     except OSError as error:
         raise MisuseError(f"--json cannot write to {target!r}: {error.strerror}") from error
 

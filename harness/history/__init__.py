@@ -5,5 +5,4 @@ nodes, and what went wrong. See `event.py` for the kinds of event.
 """
 
 from .event import Event as Event
-from .record import Op as Op, SocketInfo as SocketInfo
-from .record import History as History
+from .record import History as History, Op as Op, SocketInfo as SocketInfo

@@ -78,7 +78,11 @@ class Recorder:
         history = History(events, about)
         unended = [
             Event(
-                stopped_ns - begun_ns, op.invoke.node, "info", op=op.id, text="open when the run ended"
+                stopped_ns - begun_ns,
+                op.invoke.node,
+                "info",
+                op=op.id,
+                text="open when the run ended",
             )
             for op in history.ops.values()
             if not op.outcomes

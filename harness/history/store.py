@@ -105,7 +105,7 @@ def read(path: str | Path) -> Iterator[dict[str, Any] | Event]:
             once, if it is none of ours.
     """
     try:
-        file = Path(path).open("rb")
+        file = Path(path).open("rb")  # noqa: SIM115 (it is opened here and closed below)
     except OSError as error:
         raise MisuseError(f"{str(path)!r} cannot be read: {error.strerror}") from error
     with file:
@@ -134,7 +134,6 @@ def _next_batch(file: BinaryIO, path: str | Path, events_read: int) -> bytes | N
         if len(data) == length and crc32(data) == checksum:
             return data
     raise HistoryDamaged(
-        f"{str(path)!r} was cut off: its first {events_read} events are whole, "
-        "what follows is not",
+        f"{str(path)!r} was cut off: its first {events_read} events are whole, what follows is not",
         events_read,
     )

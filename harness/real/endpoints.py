@@ -70,9 +70,7 @@ class Endpoints:
 
     def to_connect(self, link: Link, *, many: bool) -> str | list[str]:
         """What a connector is told: one endpoint, or a list where the binding role may be several."""
-        endpoints = [
-            endpoint for (name, _), endpoint in self._found.items() if name == link.name
-        ]
+        endpoints = [endpoint for (name, _), endpoint in self._found.items() if name == link.name]
         return endpoints if many else endpoints[0]
 
     def close(self) -> None:

@@ -23,6 +23,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import zmq
@@ -189,7 +190,7 @@ class ThreadsWorld:
             able = [node for node in waiting if self._can_begin(node)] or waiting
             for node in able:
                 self._begin(node)
-            self._await(deadline, lambda able=able: all(map(self._has_bound, able)), able)
+            self._await(deadline, partial(self._have_bound, able), able)
             waiting = [node for node in waiting if node not in able]
         for node in rest:
             self._begin(node)
@@ -313,7 +314,10 @@ class ThreadsWorld:
                 arguments.append(self._endpoints.to_connect(link, many=many))
         target = self._run_client if node.role.name == "client" else self._run_program
         node.thread = threading.Thread(
-            target=self._live, args=(node, target, arguments), name=f"reqrep-{node.name}", daemon=True
+            target=self._live,
+            args=(node, target, arguments),
+            name=f"reqrep-{node.name}",
+            daemon=True,
         )
         node.thread.start()
 
@@ -349,9 +353,7 @@ class ThreadsWorld:
     def _run_client(self, node: Node, arguments: list[Any]) -> None:
         program = node.role.program
         client = program(*arguments, **taken(program, {"name": node.name}))
-        node.driver = Driver(
-            self.scenario, node.number, client, _ClientStage(self, node.seat)
-        )
+        node.driver = Driver(self.scenario, node.number, client, _ClientStage(self, node.seat))
         with self._changed:
             node.is_made = True
             self._changed.notify_all()
@@ -369,9 +371,7 @@ class ThreadsWorld:
         for link, given in node.to_bind.items():
             if given == requested and not self._endpoints.is_found(link, node.name):
                 self._endpoints.found(link, node.name, endpoint)
-                self.recorder.note(
-                    node.name, "link", text=link.name, frames=(endpoint.encode(),)
-                )
+                self.recorder.note(node.name, "link", text=link.name, frames=(endpoint.encode(),))
                 break
         with self._changed:
             self._changed.notify_all()
@@ -445,6 +445,9 @@ class ThreadsWorld:
             "a program connects to an endpoint that it was not given, or to a socket of a type "
             "that libzmq does not let it talk to",
         )
+
+    def _have_bound(self, nodes: list[Node]) -> bool:
+        return all(map(self._has_bound, nodes))
 
     def _has_bound(self, node: Node) -> bool:
         return all(self._endpoints.is_found(link, node.name) for link in node.to_bind)

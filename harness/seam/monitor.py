@@ -89,7 +89,7 @@ class MonitorHub:
                     if key.data is not None:
                         self._drop(key.data[1])
                 return False
-            self._selector.register(item[1].get(zmq.FD), selectors.EVENT_READ, item)
+            self._selector.register(item[1].fileno(), selectors.EVENT_READ, item)
             self._drain(*item)  # What came before does not show on the descriptor again.
         return True
 

@@ -29,11 +29,12 @@ from . import seat as seats
 if TYPE_CHECKING:
     from .seat import Seat
 
-_send = RawSocket.send
-_recv = RawSocket.recv
-_get = RawSocket.get
-_set = RawSocket.set
-_close = RawSocket.close
+_raw_context: Any = RawContext
+_raw: Any = RawSocket
+_send = _raw.send
+_recv = _raw.recv
+_get = _raw.get
+_set = _raw.set
 _send_multipart = zmq.Socket.send_multipart
 _recv_multipart = zmq.Socket.recv_multipart
 _del = zmq.Socket.__del__
@@ -44,7 +45,11 @@ _NOBLOCK = int(zmq.NOBLOCK)
 _SNDMORE = int(zmq.SNDMORE)
 _RCVMORE = int(zmq.RCVMORE)
 
-_KIND_OF = {zmq.EFSM: "efsm", zmq.EAGAIN: "again", zmq.EHOSTUNREACH: "unreachable"}
+_KIND_OF: dict[int | None, str] = {
+    zmq.EFSM: "efsm",
+    zmq.EAGAIN: "again",
+    zmq.EHOSTUNREACH: "unreachable",
+}
 
 _ETERM_LIMIT = 100
 """How often a program may call into a terminated context before it is ended by force."""
@@ -172,7 +177,7 @@ class RecordingContext:
     def term(self) -> None:
         seat = self._seat
         if seat is None:
-            RawContext.term(self)
+            _raw_context.term(self)
             return
         # The context is only lent. Wait, as libzmq does, for the sockets to be closed,
         # and leave the context itself to the world.
@@ -241,7 +246,7 @@ class RecordingSocket:
     def recv_into(self, buffer: Any, /, *, nbytes: int = 0, flags: int = 0) -> int:
         tap = self._tap
         try:
-            size: int = RawSocket.recv_into(self, buffer, nbytes=nbytes, flags=int(flags))
+            size: int = _raw.recv_into(self, buffer, nbytes=nbytes, flags=int(flags))
         except zmq.ZMQError as error:
             if tap is not None:
                 tap.failed("recv", error)
@@ -265,7 +270,7 @@ class RecordingSocket:
         tap = self._tap
         if tap is not None:
             _watch(tap, self, endpoint)  # type: ignore[arg-type]
-        RawSocket.bind(self, endpoint)
+        _raw.bind(self, endpoint)
         if tap is not None:
             actual = _get(self, zmq.LAST_ENDPOINT).decode()
             tap.note("bind", actual)
@@ -277,17 +282,17 @@ class RecordingSocket:
             _watch(tap, self, endpoint)  # type: ignore[arg-type]
             # Announced first: a handshake can be over before connect() has returned.
             tap.seat.listener.connecting(tap.seat, tap, _text(endpoint))
-        RawSocket.connect(self, endpoint)
+        _raw.connect(self, endpoint)
         if tap is not None:
             tap.note("connect", _text(endpoint))
 
     def unbind(self, endpoint: Any) -> None:
-        RawSocket.unbind(self, endpoint)
+        _raw.unbind(self, endpoint)
         if self._tap is not None:
             self._tap.note("unbind", _text(endpoint))
 
     def disconnect(self, endpoint: Any) -> None:
-        RawSocket.disconnect(self, endpoint)
+        _raw.disconnect(self, endpoint)
         if self._tap is not None:
             self._tap.note("disconnect", _text(endpoint))
 
@@ -297,11 +302,11 @@ class RecordingSocket:
         if tap is not None and _taps.get(tap.address) is tap and not self.closed:  # type: ignore[attr-defined]
             del _taps[tap.address]
             tap.note("close")
-        _close(self, linger)
+        _raw.close(self, linger)
 
 
 def send_multipart(
-    self: zmq.Socket[Any],
+    self: Any,
     msg_parts: Any,
     flags: int = 0,
     copy: bool = True,
@@ -337,9 +342,7 @@ def send_multipart(
     return None
 
 
-def recv_multipart(
-    self: zmq.Socket[Any], flags: int = 0, copy: bool = True, track: bool = False
-) -> Any:
+def recv_multipart(self: Any, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
     """`Socket.recv_multipart` with the whole message in hand."""
     tap = self._tap
     if tap is None or not copy or not tap.plain_recv or tap._incoming:
@@ -356,7 +359,7 @@ def recv_multipart(
     return parts
 
 
-def finalize(self: zmq.Socket[Any]) -> None:
+def finalize(self: Any) -> None:
     """`Socket.__del__`: a node that was told to end need not tidy up, and must not linger."""
     tap = self._tap
     if tap is not None and tap.seat.stopping:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         Role as Role,
     )
     from .harness.property import Checker as Checker, Property as Property, Verdict as Verdict
+    from .harness.references import resolve as resolve
     from .harness.run import Report as Report, run as run
     from .harness.scenario import Scenario as Scenario
     from .harness.workload import (
@@ -63,6 +64,7 @@ _HOMES = {
     "history": ("Event", "History"),
     "pattern": ("Hop", "Link", "Pattern", "Promise", "Role"),
     "property": ("Checker", "Property", "Verdict"),
+    "references": ("resolve",),
     "run": ("Report", "run"),
     "scenario": ("Scenario",),
     "workload": (

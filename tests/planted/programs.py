@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import ClassVar
 
 import zmq
 
+from reqrep.patterns.common import Body, Context, Handle
 from reqrep.patterns.dealer_router import BareDealerClient
 from reqrep.patterns.load_balancing import READY
 from reqrep.patterns.req_rep import ReqClient
-
-Body = list[bytes]
-Handle = Callable[[Body], Body]
-Context = zmq.Context[Any]
-
 
 # --- the chapter's own pair --------------------------------------------------
 
@@ -132,7 +128,7 @@ def m13_server_that_decodes_identities(context: Context, endpoint: str, handle: 
 class DealerWithAwkwardId(BareDealerClient):
     """Its routing id is no UTF-8, as those that libzmq makes up are not, most of the time."""
 
-    envelope: Body = [b""]
+    envelope: ClassVar[Body] = [b""]
 
     def __init__(self, context: Context, endpoints: list[str], name: str) -> None:
         self.socket = context.socket(zmq.DEALER)
