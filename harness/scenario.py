@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from .errors import MisuseError
@@ -84,7 +82,12 @@ class Scenario(Value, frozen=True):
         Raises:
             MisuseError: A program of yours cannot be found by name in another process.
         """
-        return msgspec.json.encode(self, enc_hook=_encode_pattern).decode()
+        roles = {
+            role: reference_to(program, f"the program of role {role!r}")
+            for role, program in self.pattern.changed.items()
+        }
+        name = _PatternName(self.pattern.reference or self.pattern.name, roles)
+        return msgspec.json.encode(_Written(name, self.nodes, self.demand, self.seed)).decode()
 
     @staticmethod
     def from_json(text: str | bytes) -> Scenario:
@@ -93,33 +96,33 @@ class Scenario(Value, frozen=True):
         Raises:
             MisuseError: The text is not one, with the place where it fails.
         """
+        from .catalogue import pattern
+
         try:
-            return msgspec.json.decode(text, type=Scenario, dec_hook=_decode_pattern)
+            written = msgspec.json.decode(text, type=_Written)
         except msgspec.DecodeError as error:
             raise MisuseError(f"this is not a scenario: {error}") from error
+        programs = {
+            role: resolve(reference, f"a program for the role {role!r}")
+            for role, reference in written.pattern.roles.items()
+        }
+        found = pattern(written.pattern.name)
+        if programs:
+            found = found.with_roles(**programs)
+        return Scenario(found, written.fleet, written.workload, written.seed)
 
 
-def _encode_pattern(value: Any) -> Any:
-    if not isinstance(value, Pattern):
-        raise NotImplementedError(f"a {type(value).__name__} has no place in JSON")
-    return {
-        "name": value.reference or value.name,
-        "roles": {
-            role: reference_to(program, f"the program of role {role!r}")
-            for role, program in value.changed.items()
-        },
-    }
+class _PatternName(Value, frozen=True):
+    """A pattern in JSON: its name, and the names of the programs that were replaced."""
+
+    name: str
+    roles: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-def _decode_pattern(kind: type, value: Any) -> Any:
-    from .catalogue import pattern
+class _Written(Value, frozen=True):
+    """A scenario in JSON."""
 
-    if kind is not Pattern or not isinstance(value, dict) or "name" not in value:
-        raise MisuseError(f"{value!r} does not say which pattern is meant")
-    roles = value.get("roles", {})
-    programs = {
-        role: resolve(reference, f"a program for the role {role!r}")
-        for role, reference in roles.items()
-    }
-    found = pattern(value["name"])
-    return found.with_roles(**programs) if programs else found
+    pattern: _PatternName
+    fleet: Fleet
+    workload: Workload
+    seed: int = 0

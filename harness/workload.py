@@ -199,7 +199,12 @@ class FromFunction(Value, frozen=True, tag="from-function"):
             Callable[[int, int], Any], resolve(self.function, "a function that makes bodies")
         )
         for number in count():
-            body = make(client, number)
+            try:
+                body = make(client, number)
+            except Exception as error:
+                raise MisuseError(
+                    f"{self.function}({client}, {number}) raised {error!r}"
+                ) from error
             frames = [body] if isinstance(body, bytes) else body
             if (
                 not isinstance(frames, list)

@@ -44,7 +44,8 @@ class Writer:
         self.path = Path(path)
         self._encode = msgspec.msgpack.Encoder().encode
         try:
-            self._file: BinaryIO = self.path.open("wb")
+            # Unbuffered: a batch is written whole, and is in the file when that is done.
+            self._file = self.path.open("wb", buffering=0)
         except OSError as error:
             raise MisuseError(
                 f"the history cannot be written to {str(self.path)!r}: {error.strerror}"
@@ -53,9 +54,12 @@ class Writer:
         self._batch(about)
 
     def _put(self, data: bytes) -> None:
+        rest = memoryview(data)
         try:
-            self._file.write(data)
+            while rest:
+                rest = rest[self._file.write(rest) :]
         except OSError as error:
+            self._file.close()
             raise MisuseError(
                 f"the history cannot be written to {str(self.path)!r}: {error.strerror}; "
                 "what was written before is readable"
@@ -74,10 +78,8 @@ class Writer:
     def close(self) -> None:
         """Write the end mark and close the file."""
         if not self._file.closed:
-            try:
-                self._put(_PREFIX.pack(0, 0))
-            finally:
-                self._file.close()
+            self._put(_PREFIX.pack(0, 0))
+            self._file.close()
 
     def __enter__(self) -> Writer:
         return self

@@ -29,7 +29,7 @@ from typing import Any
 import zmq
 
 from ..drive import Driver
-from ..errors import NodeFailed, PeerError
+from ..errors import NodeFailed, PeerError, ReqrepError
 from ..history.recorder import Recorder
 from ..pattern import Link, Pattern, Role, taken
 from ..scenario import Scenario
@@ -160,6 +160,7 @@ class ThreadsWorld:
         self._due: Counter[tuple[int, str]] = Counter()  # (socket or 0 for the binder, endpoint)
         self._go = threading.Event()
         self._hub: MonitorHub | None = None
+        self._error: ReqrepError | None = None
 
     # --- the five steps -----------------------------------------------------
 
@@ -168,6 +169,7 @@ class ThreadsWorld:
 
         Raises:
             NodeFailed: A node did not start.
+            MisuseError: The plan cannot be carried out, as when its bodies cannot be made.
             KeyboardInterrupt: The user stopped the run; everything was cleaned up.
         """
         try:
@@ -213,7 +215,9 @@ class ThreadsWorld:
         timeout_ns = int(self.scenario.demand.timeout_s * NS_PER_S)
         while True:
             now_ns = self.recorder.elapsed_ns()
-            open_clients = [node for node in clients if not _is_done(node)]
+            open_clients = [node for node in clients if not _has_ended(node)]
+            if self._error is not None:
+                raise self._error
             if self._progress is not None:
                 self._progress([node.driver for node in clients if node.driver is not None])
             stuck = [
@@ -241,7 +245,7 @@ class ThreadsWorld:
         proxy.settle(self.recorder, self._stop_timeout_s)
         self.recorder.stop()
         for node in self._nodes.values():
-            node.seat.stopping = True
+            node.seat.stop()
         self.stopping.set()
         self._go.set()
         terminators = [
@@ -259,7 +263,7 @@ class ThreadsWorld:
             for tap in node.seat.taps:  # Threads that the program started end as well.
                 if tap.thread is not node.thread:
                     tap.thread.join(max(0.0, deadline - time.monotonic()))
-            _close_sockets(node.seat, of=lambda thread: not thread.is_alive())
+            node.seat.close_sockets(of=lambda thread: not thread.is_alive())
         if self._hub is not None:
             self._hub.close()
         for terminator, context in zip(terminators, self._contexts, strict=True):
@@ -330,16 +334,18 @@ class ThreadsWorld:
         except (zmq.ZMQError, NodeStopped) as error:
             if not node.seat.stopping:
                 self._crashed(node, error)
+        except ReqrepError as error:
+            self._error = self._error or error  # Of the plan or of ours, not of the node.
         except BaseException as error:
             self._crashed(node, error)
         finally:
-            _close_sockets(node.seat, of=lambda thread: thread is threading.current_thread())
+            node.seat.close_sockets(of=lambda thread: thread is threading.current_thread())
             self.recorder.note(node.name, "end")
             with self._changed:
                 self._changed.notify_all()
 
     def _crashed(self, node: Node, error: BaseException) -> None:
-        node.seat.stopping = True  # As a process that died: its sockets close without a word.
+        node.seat.stop()
         node.crash = "".join(traceback.format_exception(error))
         self.recorder.note(node.name, "crash", text=node.crash)
 
@@ -417,6 +423,8 @@ class ThreadsWorld:
                         raise NodeFailed(
                             node.name, f"raised while it started{_hint(node.crash)}:", node.crash
                         )
+                    if not self._is_ready(node) and _has_ended(node):
+                        raise NodeFailed(node.name, "returned before it had bound and connected")
                 remaining = deadline - time.monotonic()
                 if remaining <= 0:
                     raise self._late(nodes)
@@ -462,19 +470,8 @@ class ThreadsWorld:
         return self._has_bound(node) and len(node.connected) >= node.links_to_connect
 
 
-def _is_done(node: Node) -> bool:
-    return node.thread is None or not node.thread.is_alive()
-
-
-def _close_sockets(seat: Seat, of: Callable[[threading.Thread], bool]) -> None:
-    """Close what a node left open in some threads, without lingering: its run is over."""
-    for tap in seat.taps:
-        socket = tap.socket()
-        if socket is not None and not socket.closed and of(tap.thread):
-            try:
-                socket.close(linger=0)
-            except zmq.ZMQError:
-                pass
+def _has_ended(node: Node) -> bool:
+    return node.thread is not None and not node.thread.is_alive()
 
 
 def _stack_of(thread: threading.Thread | None) -> str:

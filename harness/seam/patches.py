@@ -26,7 +26,6 @@ ATTRIBUTES: tuple[tuple[Any, str, Any], ...] = (
     (zmq.Context, "instance", classmethod(record.instance)),
     (zmq.Socket, "send_multipart", record.send_multipart),
     (zmq.Socket, "recv_multipart", record.recv_multipart),
-    (zmq.Socket, "__del__", record.finalize),
     (zmq.Socket, "setsockopt", record.set_option),
     (zmq, "proxy", proxy.proxy),
     (zmq.devices.basedevice, "proxy", proxy.proxy),

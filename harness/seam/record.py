@@ -37,7 +37,6 @@ _get = _raw.get
 _set = _raw.set
 _send_multipart = zmq.Socket.send_multipart
 _recv_multipart = zmq.Socket.recv_multipart
-_del = zmq.Socket.__del__
 _instance = zmq.Context.__dict__["instance"]
 
 # Plain numbers: arithmetic on pyzmq's flag enums costs more than sending a frame.
@@ -357,16 +356,6 @@ def recv_multipart(self: Any, flags: int = 0, copy: bool = True, track: bool = F
         raise
     tap.crossed(_clock(), "recv", parts)
     return parts
-
-
-def finalize(self: Any) -> None:
-    """`Socket.__del__`: a node that was told to end need not tidy up, and must not linger."""
-    tap = self._tap
-    if tap is not None and tap.seat.stopping:
-        if not self.closed:
-            self.close(linger=0)
-    else:
-        _del(self)
 
 
 def set_option(self: zmq.Socket[Any], option: int, value: Any) -> None:

@@ -9,7 +9,7 @@ context that is already known.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -56,6 +56,7 @@ class Seat:
         self.listener = listener
         self.taps: list[Tap] = []
         self.stopping = False
+        self._held: list[zmq.Socket[Any]] = []
         self._instances: dict[type, zmq.Context[Any]] = {}
 
     def instance(self, kind: type[zmq.Context[Any]]) -> zmq.Context[Any]:
@@ -69,6 +70,22 @@ class Seat:
         """The sockets that the node has open, in the order in which they were made."""
         sockets = (tap.socket() for tap in self.taps)
         return [socket for socket in sockets if socket is not None and not socket.closed]
+
+    def stop(self) -> None:
+        """The node is told to end, or has died.
+
+        Its sockets are held from now on, so that they do not go with the last frame of
+        its program, unclosed, but are closed by `close_sockets`.
+        """
+        self._held = self.open_sockets()
+        self.stopping = True
+
+    def close_sockets(self, of: Callable[[threading.Thread], bool]) -> None:
+        """Close what the node left open in some threads, without lingering: its run is over."""
+        for tap in self.taps:
+            socket = tap.socket()
+            if socket is not None and not socket.closed and of(tap.thread):
+                socket.close(linger=0)
 
 
 _here = threading.local()

@@ -1,0 +1,102 @@
+"""The plug-in, in test sessions of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+GOOD = """
+    from reqrep.patterns.load_balancing import balancing_broker
+
+    def my_broker(context, frontend, backend):
+        balancing_broker(context, frontend, backend)
+
+    def test_it_keeps_its_promises(run_fleet):
+        report = run_fleet("load-balancing", broker=my_broker, clients=3, requests=30)
+        assert report.statistics.ok == 30
+        assert {transport!r} == report.transport
+        assert {seed!r} == report.scenario.seed
+"""
+
+BAD = """
+    import zmq
+
+    def bad_server(context, endpoint, handle):
+        router = context.socket(zmq.ROUTER)
+        router.bind(endpoint)
+        while True:
+            client, _, *body = router.recv_multipart()
+            router.send_multipart([client, *handle(body)])
+
+    def test_it_does_not(run_fleet):
+        run_fleet("dealer-router", server=bad_server, clients=1, requests=2)
+
+    def test_a_report_can_be_looked_at_instead(run_fleet):
+        report = run_fleet("dealer-router", server=bad_server, requests=2, check=False)
+        assert report.of("broken")
+"""
+
+
+def test_a_correct_broker_passes(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(GOOD.format(transport="inproc", seed=0))
+    pytester.runpytest().assert_outcomes(passed=1)
+
+
+def test_the_command_line_beats_the_ini_file(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nreqrep_transport = ipc\nreqrep_seed = 4\n")
+    pytester.makepyfile(GOOD.format(transport="tcp", seed=4))
+    pytester.runpytest("--reqrep-transport=tcp").assert_outcomes(passed=1)
+
+
+def test_a_broken_promise_fails_with_the_witness_in_a_section(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(BAD)
+    result = pytester.runpytest()
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*PropertyBroken*",
+            "*envelope: broken*the empty delimiter is missing*",
+            "*- reqrep -*",
+            "*envelope: broken*",
+            "*server-0*send*",
+            "*scenario: Scenario(*",
+        ]
+    )
+
+
+def test_wrong_use_fails_with_the_way_out(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_it(run_fleet): run_fleet('load-balancin')")
+    result = pytester.runpytest("--reqrep-seed=x")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*did you mean load-balancing*"])
+
+
+def test_it_works_under_xdist_and_under_given(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        from hypothesis import given, settings, strategies as st
+
+        @settings(deadline=None, max_examples=3)
+        @given(st.integers(1, 5))
+        def test_any_fleet_holds(run_fleet, clients):
+            run_fleet("req-rep", clients=clients, requests=10)
+
+        def test_another(run_fleet):
+            run_fleet("req-rep", requests=10)
+        """
+    )
+    pytester.runpytest_subprocess("-n2").assert_outcomes(passed=2)
+
+
+def test_nothing_of_weight_is_imported_until_the_fixture_is_used() -> None:
+    heavy = ("zmq", "msgspec", "hypothesis", "rich", "click", "faker", "jinja2", "greenlet")
+    code = (
+        "import sys, pytest\n"
+        "before = set(sys.modules)\n"
+        "import reqrep.harness.pytest_plugin, reqrep\n"
+        f"print([name for name in {heavy!r} if name in sys.modules and name not in before])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,323 @@
+"""Each checker on histories written by hand: what it must find, and what it must let pass."""
+
+from __future__ import annotations
+
+import pytest
+
+from reqrep import Checker, Event, Property
+from reqrep.harness.property import judge
+
+from .histories import Story, dealer_router, load_balancing
+
+ASK = b"@c0.0 ask"
+OTHER = b"@c1.0 ask"
+
+
+def asked(story: Story, op: str = "c0.0") -> Story:
+    return story.add(f"client-{op[1]}", "invoke", op=op, frames=(b"@%s ask" % op.encode(),))
+
+
+def round_trip(story: Story) -> Story:
+    asked(story).send("client-0/s", b"", ASK).recv("server-0/s", b"C", b"", ASK)
+    story.add("server-0", "execute", op="c0.0").add("server-0", "executed", op="c0.0")
+    story.send("server-0/s", b"C", b"", ASK).recv("client-0/s", b"", ASK)
+    return story.add("client-0", "ok", op="c0.0", frames=(ASK,))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("envelope", "reply-identity", "correlation", "one-outcome", "exactly-once"),
+        *("at-least-once", "at-most-once", "progress", "robustness", "head-of-line"),
+    ],
+)
+def test_a_plain_round_trip_breaks_nothing(name: str) -> None:
+    verdict = round_trip(dealer_router()).judge(name)
+    assert verdict.outcome == "holds"
+    assert verdict.facts > 0
+
+
+class TestEnvelope:
+    def test_a_missing_delimiter_is_named_with_the_frames(self) -> None:
+        story = asked(dealer_router()).send("client-0/s", ASK)
+        verdict = story.judge("envelope")
+        assert verdict.outcome == "broken"
+        assert "the empty delimiter is missing; the layout is [][body..]" in verdict.reason
+        assert [event.kind for event in verdict.witness] == ["send"]
+
+    @pytest.mark.parametrize(
+        "changed", [(b"@c0.0 ASK",), (ASK, b""), (ASK, b"more")], ids=["byte", "frame", "merged"]
+    )
+    def test_a_body_that_changed_on_its_way_is_shown_before_and_after(
+        self, changed: tuple[bytes, ...]
+    ) -> None:
+        story = asked(dealer_router()).send("client-0/s", b"", ASK)
+        verdict = story.recv("server-0/s", b"C", b"", *changed).judge("envelope")
+        assert verdict.outcome == "broken"
+        assert "was changed on its way" in verdict.reason
+        assert [event.kind for event in verdict.witness] == ["send", "recv"]
+
+    def test_a_reply_is_compared_with_what_the_worker_sent(self) -> None:
+        story = load_balancing()
+        story.send("worker-0/s", b"C", b"", b"@c0.0 result")
+        story.recv("broker-0/back", b"W", b"", b"C", b"", b"@c0.0 result")
+        assert story.judge("envelope").outcome == "holds"
+        story.send("broker-0/front", b"C", b"", b"@c0.0 resul")
+        assert story.judge("envelope").outcome == "broken"
+
+    def test_a_retry_may_carry_another_body(self) -> None:
+        story = asked(dealer_router()).send("client-0/s", b"", b"@c0.0 first")
+        story.send("client-0/s", b"", b"@c0.0 second")
+        story.recv("server-0/s", b"C", b"", b"@c0.0 second")
+        story.recv("server-0/s", b"C", b"", b"@c0.0 first")
+        assert story.judge("envelope").outcome == "holds"
+
+    def test_sockets_that_serve_no_link_are_the_nodes_own_affair(self) -> None:
+        story = dealer_router()
+        story.socket("server-0/inner", "PUSH", "replies").send("server-0/inner", ASK)
+        assert story.judge("envelope").outcome == "holds"
+
+    def test_a_control_word_from_a_client_is_a_body_like_any_other(self) -> None:
+        story = load_balancing()
+        story.recv("broker-0/front", b"READY", b"", b"@c0.0 x")
+        assert story.judge("envelope").outcome == "holds"
+
+
+class TestReplyIdentity:
+    def test_a_reply_that_is_addressed_to_another_is_broken(self) -> None:
+        story = asked(dealer_router()).recv("server-0/s", b"C", b"", ASK)
+        verdict = story.send("server-0/s", b"D", b"", ASK).judge("reply-identity")
+        assert verdict.outcome == "broken"
+        assert "routing id [D]; the request came from [C]" in verdict.reason
+
+    def test_a_reply_that_reaches_another_client_is_broken(self) -> None:
+        story = asked(dealer_router()).recv("client-1/s", b"", ASK)
+        verdict = story.judge("reply-identity")
+        assert verdict.outcome == "broken"
+        assert "the reply to c0.0 reached client-1; it was for client-0" in verdict.reason
+
+    def test_a_reply_to_any_of_the_ids_that_asked_holds(self) -> None:
+        story = asked(dealer_router()).recv("server-0/s", b"C1", b"", ASK)
+        story.recv("server-0/s", b"C2", b"", ASK).send("server-0/s", b"C2", b"", ASK)
+        assert story.judge("reply-identity").outcome == "holds"
+
+    def test_a_reply_without_an_op_id_is_unknown(self) -> None:
+        story = asked(dealer_router()).recv("client-0/s", b"", b"ACK")
+        assert story.judge("reply-identity").outcome == "unknown"
+
+    def test_broken_beats_unknown(self) -> None:
+        story = asked(dealer_router()).recv("client-0/s", b"", b"ACK")
+        assert story.recv("client-1/s", b"", ASK).judge("reply-identity").outcome == "broken"
+
+
+class TestCorrelation:
+    def test_a_late_reply_taken_for_another_is_broken(self) -> None:
+        story = asked(asked(dealer_router()), "c0.1")
+        verdict = story.add("client-0", "ok", op="c0.1", frames=(ASK,)).judge("correlation")
+        assert verdict.outcome == "broken"
+        assert "took the reply to c0.0 for the reply to c0.1" in verdict.reason
+        assert [event.kind for event in verdict.witness] == ["invoke", "invoke", "ok"]
+
+    def test_a_second_reply_to_one_request_is_broken(self) -> None:
+        story = round_trip(dealer_router()).add("client-0", "ok", op="c0.0", frames=(ASK,))
+        assert "two replies to c0.0" in story.judge("correlation").reason
+
+    def test_a_reply_to_nothing_is_broken(self) -> None:
+        story = dealer_router().add("client-0", "ok", op="c0.0", frames=(ASK,))
+        assert "which nobody asked" in story.judge("correlation").reason
+
+
+class TestOutcomes:
+    def test_two_outcomes_are_broken(self) -> None:
+        story = round_trip(dealer_router()).add("client-0", "fail", op="c0.0")
+        assert "two outcomes, ok and fail" in story.judge("one-outcome").reason
+
+    def test_a_late_reply_settles_what_nobody_knew(self) -> None:
+        story = asked(dealer_router()).add("client-0", "info", op="c0.0")
+        story.add("client-0", "ok", op="c0.0", frames=(ASK,))
+        assert story.judge("one-outcome").outcome == "holds"
+
+    def test_an_op_without_an_outcome_is_broken(self) -> None:
+        assert "has no outcome" in asked(dealer_router()).judge("one-outcome").reason
+
+    def test_an_op_that_was_asked_twice_is_broken(self) -> None:
+        assert "asked twice" in asked(asked(dealer_router())).judge("one-outcome").reason
+
+    @pytest.mark.parametrize("kind", ["info", "fail"])
+    def test_an_op_that_is_not_answered_is_no_progress(self, kind: str) -> None:
+        story = asked(dealer_router()).send("client-0/s", b"", ASK)
+        verdict = story.add("client-0", kind, op="c0.0", text="gave up").judge("progress")
+        assert verdict.outcome == "broken"
+        assert "c0.0 was not answered: gave up; it was last seen at client-0" in verdict.reason
+
+
+class TestDelivery:
+    def twice(self) -> Story:
+        return round_trip(dealer_router()).add("server-0", "execute", op="c0.0")
+
+    def test_an_op_that_was_executed_twice_breaks_what_promises_once(self) -> None:
+        assert self.twice().judge("exactly-once").outcome == "broken"
+        assert self.twice().judge("at-most-once").outcome == "broken"
+        assert self.twice().judge("at-least-once").outcome == "holds"
+
+    def test_an_answer_without_an_execution_breaks_what_promises_one(self) -> None:
+        story = round_trip(dealer_router())
+        asked(story, "c1.0").add("client-1", "ok", op="c1.0", frames=(OTHER,))
+        assert story.judge("exactly-once").outcome == "broken"
+        assert story.judge("at-least-once").outcome == "broken"
+        assert story.judge("at-most-once").outcome == "holds"
+
+    def test_a_failed_op_that_was_executed_is_broken(self) -> None:
+        story = asked(dealer_router()).add("server-0", "execute", op="c0.0")
+        assert story.add("client-0", "fail", op="c0.0").judge("at-most-once").outcome == "broken"
+
+    def test_executions_that_nobody_counted_are_unknown(self) -> None:
+        story = asked(dealer_router()).add("client-0", "ok", op="c0.0", frames=(ASK,))
+        assert story.judge("exactly-once").outcome == "unknown"
+
+    def test_an_execution_that_is_written_down_a_moment_late_counts(self) -> None:
+        story = asked(dealer_router()).add("client-0", "ok", op="c0.0", frames=(ASK,))
+        assert story.add("server-0", "execute", op="c0.0").judge("exactly-once")
+
+
+class TestStateMachine:
+    def req(self) -> Story:
+        return Story("req-rep").socket("client-0/s", "REQ", "service")
+
+    def test_send_and_receive_in_turn_hold(self) -> None:
+        story = self.req()
+        for _ in range(3):
+            story.send("client-0/s", ASK).recv("client-0/s", ASK)
+        assert story.judge("state-machine").outcome == "holds"
+
+    def test_a_refused_call_is_told_with_the_state_and_the_call_before(self) -> None:
+        story = self.req().send("client-0/s", ASK)
+        verdict = story.add("client-0", "efsm", socket=1, text="send").judge("state-machine")
+        assert "called send on a REQ that is AWAITING and was refused with EFSM" in verdict.reason
+        assert [event.kind for event in verdict.witness] == ["send", "efsm"]
+
+    @pytest.mark.parametrize(
+        ("type_", "calls", "meaning"),
+        [
+            ("REQ", ("recv",), "it has asked nothing"),
+            ("REQ", ("send", "send"), "it still waits"),
+            ("REP", ("send",), "it has received no request"),
+            ("REP", ("recv", "recv"), "it owes a reply"),
+        ],
+    )
+    def test_a_call_that_has_no_row_is_broken_even_if_it_was_let_through(
+        self, type_: str, calls: tuple[str, ...], meaning: str
+    ) -> None:
+        story = Story("req-rep").socket("client-0/s", type_, "service")
+        for call in calls:
+            story.add("client-0", call, socket=1, frames=(ASK,))
+        verdict = story.judge("state-machine")
+        assert verdict.outcome == "broken"
+        assert meaning in verdict.reason
+
+    def test_a_relaxed_req_may_send_again(self) -> None:
+        story = self.req().add("client-0", "option", socket=1, text="REQ_RELAXED", number=1)
+        story.send("client-0/s", ASK).send("client-0/s", ASK).recv("client-0/s", ASK)
+        assert story.judge("state-machine").outcome == "holds"
+        story.recv("client-0/s", ASK)
+        assert story.judge("state-machine").outcome == "broken"
+
+
+class TestDispatch:
+    def ready(self, story: Story, worker: bytes) -> Story:
+        return story.recv("broker-0/back", worker, b"", b"READY")
+
+    def give(self, story: Story, worker: bytes, op: bytes) -> Story:
+        return story.send("broker-0/back", worker, b"", b"C", b"", b"@%s x" % op)
+
+    def test_work_for_a_worker_that_holds_some_is_broken(self) -> None:
+        story = self.ready(load_balancing(), b"W0")
+        self.give(self.give(story, b"W0", b"c0.0"), b"W0", b"c1.0")
+        verdict = story.judge("one-at-a-time")
+        assert "gave c1.0 to worker [W0], which still holds c0.0" in verdict.reason
+
+    def test_a_reply_frees_a_worker(self) -> None:
+        story = self.give(self.ready(load_balancing(), b"W0"), b"W0", b"c0.0")
+        story.recv("broker-0/back", b"W0", b"", b"C", b"", b"@c0.0 x")
+        assert self.give(story, b"W0", b"c1.0").judge("one-at-a-time").outcome == "holds"
+
+    def test_work_for_a_younger_worker_is_broken(self) -> None:
+        story = self.ready(self.ready(load_balancing(), b"W0"), b"W1")
+        verdict = self.give(story, b"W1", b"c0.0").judge("oldest-ready-first")
+        assert "while worker [W0] was ready for longer" in verdict.reason
+
+    def test_a_request_that_lies_unread_behind_another_is_held_up(self) -> None:
+        story = dealer_router()
+        asked(story).send("client-0/s", b"", ASK).recv("server-0/s", b"C", b"", ASK)
+        asked(story, "c1.0").send("client-1/s", b"", OTHER)
+        story.send("server-0/s", b"C", b"", ASK, after_ms=300)
+        verdict = story.recv("server-0/s", b"D", b"", OTHER).judge("head-of-line")
+        assert "c1.0 lay unread at server-0 for 301 ms" in verdict.reason
+        assert [event.kind for event in verdict.witness] == ["recv", "send", "send", "recv"]
+
+    def test_a_request_that_is_read_at_once_is_not_held_up_however_long_it_takes(self) -> None:
+        story = dealer_router()
+        asked(story).send("client-0/s", b"", ASK).recv("server-0/s", b"C", b"", ASK)
+        asked(story, "c1.0").send("client-1/s", b"", OTHER).recv("server-0/s", b"D", b"", OTHER)
+        story.send("server-0/s", b"C", b"", ASK, after_ms=5000)
+        assert story.judge("head-of-line").outcome == "holds"
+
+
+class TestSurvival:
+    def test_a_crash_is_told_with_the_message_before_it(self) -> None:
+        story = dealer_router().recv("server-0/s", b"C", ASK)
+        verdict = story.add("server-0", "crash", text="Traceback\nValueError: x").judge(
+            "robustness"
+        )
+        assert "server-0 raised ValueError: x after the message below" in verdict.reason
+        assert "the empty delimiter is missing" in verdict.reason
+
+    @pytest.mark.parametrize("kind", ["stuck", "left"])
+    def test_what_is_left_behind_breaks_the_shutdown(self, kind: str) -> None:
+        assert not dealer_router().add("server-0", kind, text="x").judge("shutdown")
+
+
+class TestJudging:
+    def test_a_checker_that_raises_is_unknown_and_a_bug_never_a_pass(self) -> None:
+        class Raises(Checker):
+            def on_ok(self, event: Event) -> None:
+                raise ZeroDivisionError
+
+        story = round_trip(dealer_router())
+        (verdict,) = judge([Property("raises", "", Raises)], story.scenario, story.events)
+        assert verdict.outcome == "unknown"
+        assert "ZeroDivisionError" in verdict.bug
+
+    def test_what_a_checker_found_before_it_raised_stands(self) -> None:
+        class Raises(Checker):
+            def on_ok(self, event: Event) -> None:
+                self.broken("found", event)
+                raise ZeroDivisionError
+
+        story = round_trip(dealer_router())
+        (verdict,) = judge([Property("raises", "", Raises)], story.scenario, story.events)
+        assert (verdict.outcome, verdict.reason) == ("broken", "found")
+
+    def test_the_first_finding_counts_and_witnesses_are_in_order_of_time(self) -> None:
+        class Finds(Checker):
+            def on_ok(self, event: Event) -> None:
+                self.broken("first", event, self.invoke, event)
+                self.broken("second", event)
+
+            def on_invoke(self, event: Event) -> None:
+                self.invoke = event
+
+        story = round_trip(dealer_router())
+        (verdict,) = judge([Property("finds", "", Finds)], story.scenario, story.events)
+        assert verdict.reason == "first"
+        assert [event.kind for event in verdict.witness] == ["invoke", "ok"]
+
+    def test_memory_stays_bounded_over_many_ops(self) -> None:
+        from reqrep.properties.state import KEPT_AFTER_END, OpTable
+
+        table: OpTable[list[int]] = OpTable(list)
+        for number in range(5 * KEPT_AFTER_END):
+            table[str(number)].append(number)
+            table.end(str(number))
+        assert len(table._entries) == KEPT_AFTER_END
+        assert table.get(str(5 * KEPT_AFTER_END - 1)) is not None
