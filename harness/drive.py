@@ -74,6 +74,7 @@ class Driver:
     Attributes:
         answered: How many replies it has had.
         latencies_ns: Of all of them, from the planned time.
+        is_done: Whether all its ops have ended.
         open_since_ns: Since when a lock-step call has been blocking; None between calls.
     """
 
@@ -94,6 +95,8 @@ class Driver:
             for client in range(self._clients)
             if addressee(client, self._clients) == number
         )
+        self._is_lockstep = hasattr(client, "call")
+        self.is_done = False
         self.answered = 0
         self.latencies_ns: list[int] = []
         self.open_since_ns: int | None = None
@@ -109,13 +112,20 @@ class Driver:
     def run(self) -> None:
         """Make all requests of this client and see how they end."""
         try:
-            if hasattr(self._client, "call"):
+            if self._is_lockstep:
                 self._run_lockstep()
             else:
                 self._run_pipelined()
         except zmq.ContextTerminated:
             if not self._stage.stopping:
                 raise
+        self.is_done = True
+
+    def drain(self) -> None:
+        """Receive what nobody waits for any more, late or double: the properties want to see it."""
+        if not self._is_lockstep:
+            while not self._stage.stopping and self._stage.poll(self._stage.clock()):
+                self._receive({})
 
     # --- lock-step ----------------------------------------------------------
 

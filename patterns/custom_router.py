@@ -75,7 +75,7 @@ class ConversingClient:
         return body
 
     def close(self) -> None:
-        self.socket.close()
+        self.socket.close(linger=0)
 
 
 def conversing_server(context: Context, endpoint: str, handle: Handle) -> None:

@@ -49,7 +49,7 @@ class DealerClient:
         return self.socket.recv_multipart()[len(self.envelope) :]
 
     def close(self) -> None:
-        self.socket.close()
+        self.socket.close(linger=0)
 
 
 class BareDealerClient(DealerClient):

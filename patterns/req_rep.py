@@ -31,7 +31,7 @@ class ReqClient:
         return self.socket.recv_multipart()
 
     def close(self) -> None:
-        self.socket.close()
+        self.socket.close(linger=0)
 
 
 def rep_server(context: Context, endpoint: str, handle: Handle) -> None:

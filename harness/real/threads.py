@@ -30,6 +30,7 @@ import zmq
 
 from ..drive import Driver
 from ..errors import NodeFailed, PeerError, ReqrepError
+from ..frames import asker_of
 from ..history.recorder import Recorder
 from ..pattern import Link, Pattern, Role, taken
 from ..scenario import Scenario
@@ -161,6 +162,12 @@ class ThreadsWorld:
         self._go = threading.Event()
         self._hub: MonitorHub | None = None
         self._error: ReqrepError | None = None
+        self._finished = threading.Event()
+        clients = scenario.nodes.clients
+        self._has_one_way_ops = any(
+            self.pattern.addressee(client, clients) is None for client in range(clients)
+        )
+        self._one_way_executed: set[str] = set()
 
     # --- the five steps -----------------------------------------------------
 
@@ -212,26 +219,57 @@ class ThreadsWorld:
         self.load_begun_ns = self.recorder.elapsed_ns()
         self._go.set()
         clients = [node for node in self._nodes.values() if node.role.name == "client"]
-        timeout_ns = int(self.scenario.demand.timeout_s * NS_PER_S)
-        while True:
-            now_ns = self.recorder.elapsed_ns()
-            open_clients = [node for node in clients if not _has_ended(node)]
-            if self._error is not None:
-                raise self._error
-            if self._progress is not None:
-                self._progress([node.driver for node in clients if node.driver is not None])
-            stuck = [
-                node
-                for node in open_clients
-                if node.driver is not None
-                and node.driver.open_since_ns is not None
-                and now_ns - node.driver.open_since_ns > timeout_ns
-            ]
-            if len(stuck) == len(open_clients):
-                return
-            running = next(node for node in open_clients if node not in stuck)
-            assert running.thread is not None
-            running.thread.join(TICK_S)
+        with self._changed:
+            while any(map(self._is_at_work, clients)):
+                if self._error is not None:
+                    raise self._error
+                if self._progress is not None:
+                    self._progress([node.driver for node in clients if node.driver is not None])
+                self._changed.wait(TICK_S)
+            self._await_one_way_ops()
+        # The clients leave while the others are still there to be taken leave of.
+        self._finished.set()
+        deadline = time.monotonic() + self._stop_timeout_s
+        for node in clients:
+            if node.thread is not None and (node.driver is None or node.driver.is_done):
+                node.thread.join(max(0.0, deadline - time.monotonic()))
+        if self._error is not None:
+            raise self._error
+
+    def _is_at_work(self, node: Node) -> bool:
+        """Whether a client has requests to make, and is not stuck in one."""
+        driver = node.driver
+        if driver is None or driver.is_done or _has_ended(node):
+            return False
+        since_ns = driver.open_since_ns
+        timeout_ns = self.scenario.demand.timeout_s * NS_PER_S
+        return since_ns is None or self.recorder.elapsed_ns() - since_ns <= timeout_ns
+
+    def _await_one_way_ops(self) -> None:
+        """Requests that nobody is answered for are on their way when their client is done."""
+        demand, clients = self.scenario.demand, self.scenario.nodes.clients
+        due = sum(
+            demand.share_of(client, clients)
+            for client in range(clients)
+            if self.pattern.addressee(client, clients) is None
+        )
+        deadline = time.monotonic() + demand.timeout_s
+        while len(self._one_way_executed) < due and time.monotonic() < deadline:
+            self._changed.wait(TICK_S)
+
+    def _note_of(self, node: Node) -> Callable[..., None]:
+        """Writes down what the service of a worker does."""
+        clients = self.scenario.nodes.clients
+
+        def note(kind: str, *, op: str = "", text: str = "") -> None:
+            self.recorder.note(node.name, kind, op=op, text=text)
+            if kind == "executed" and op and self._has_one_way_ops:
+                if self.pattern.addressee(asker_of(op), clients) is None:
+                    with self._changed:
+                        self._one_way_executed.add(op)
+                        self._changed.notify_all()
+
+        return note
 
     @contextmanager
     def _cleaned_up(self) -> Iterator[None]:
@@ -248,6 +286,7 @@ class ThreadsWorld:
             node.seat.stop()
         self.stopping.set()
         self._go.set()
+        self._finished.set()
         terminators = [
             threading.Thread(target=context.term, name="reqrep-term", daemon=True)
             for context in self._contexts
@@ -351,8 +390,7 @@ class ThreadsWorld:
 
     def _run_program(self, node: Node, arguments: list[Any]) -> None:
         service_time = self.scenario.demand.service_of(node.number)
-        note = _notes(self.recorder, node.name)
-        service = Service(service_time, self.scenario.seed, note)
+        service = Service(service_time, self.scenario.seed, self._note_of(node))
         offers = {"handle": service, "name": node.name}
         node.role.program(*arguments, **taken(node.role.program, offers))
 
@@ -366,6 +404,10 @@ class ThreadsWorld:
         self._go.wait()
         if not node.seat.stopping:
             node.driver.run()
+            with self._changed:
+                self._changed.notify_all()
+            self._finished.wait()
+            node.driver.drain()
         close = getattr(client, "close", None)
         if close is not None:
             close()

@@ -40,8 +40,9 @@ def _install() -> None:
     for owner, mixin in MIXINS:
         owner.__bases__ = (mixin, *owner.__bases__)
     for owner, name, value in ATTRIBUTES:
-        _before.append((owner, name, vars(owner)[name]))
-        setattr(owner, name, value)
+        if name in vars(owner):  # Not each version of pyzmq holds each of them.
+            _before.append((owner, name, vars(owner)[name]))
+            setattr(owner, name, value)
 
 
 def _remove() -> None:
