@@ -168,10 +168,10 @@ class RecordingContext:
             # A context of the node's own is one more face of the one that is lent to it:
             # so it shares the node's inproc names, and ends when the node is told to.
             shadow = seat.context.underlying
-            object.__setattr__(self, "_shadow", True)
         super().__init__(io_threads=io_threads, shadow=shadow)  # type: ignore[call-arg]
         if seat is not None:
             object.__setattr__(self, "_seat", seat)
+            seat.contexts.add(self)
 
     def term(self) -> None:
         seat = self._seat
@@ -242,18 +242,20 @@ class RecordingSocket:
             tap.frame_received(got.bytes, bool(got.more))
         return got
 
-    def recv_into(self, buffer: Any, /, *, nbytes: int = 0, flags: int = 0) -> int:
-        tap = self._tap
-        try:
-            size: int = _raw.recv_into(self, buffer, nbytes=nbytes, flags=int(flags))
-        except zmq.ZMQError as error:
+    if hasattr(_raw, "recv_into"):  # Since pyzmq 26.4.
+
+        def recv_into(self, buffer: Any, /, *, nbytes: int = 0, flags: int = 0) -> int:
+            tap = self._tap
+            try:
+                size: int = _raw.recv_into(self, buffer, nbytes=nbytes, flags=int(flags))
+            except zmq.ZMQError as error:
+                if tap is not None:
+                    tap.failed("recv", error)
+                raise
             if tap is not None:
-                tap.failed("recv", error)
-            raise
-        if tap is not None:
-            frame = bytes(memoryview(buffer).cast("B")[:size])
-            tap.frame_received(frame, bool(_get(self, _RCVMORE)))
-        return size
+                frame = bytes(memoryview(buffer).cast("B")[:size])
+                tap.frame_received(frame, bool(_get(self, _RCVMORE)))
+            return size
 
     def set(self, option: int, value: Any) -> None:
         _set(self, option, value)
@@ -269,7 +271,11 @@ class RecordingSocket:
         tap = self._tap
         if tap is not None:
             _watch(tap, self, endpoint)  # type: ignore[arg-type]
-        _raw.bind(self, endpoint)
+        try:
+            _raw.bind(self, endpoint)
+        except zmq.ZMQError as error:
+            error.add_note(f"endpoint: {_text(endpoint)}")  # Old pyzmq does not say.
+            raise
         if tap is not None:
             actual = _get(self, zmq.LAST_ENDPOINT).decode()
             tap.note("bind", actual)

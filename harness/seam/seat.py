@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakSet
 
 if TYPE_CHECKING:
     import zmq
@@ -44,6 +45,7 @@ class Seat:
         node: Its name.
         context: The context that is lent to it.
         taps: Its sockets, in the order in which they were made.
+        contexts: Those that it made itself, each a face of the one that is lent to it.
         stopping: Whether it was told to end, or has died.
     """
 
@@ -55,6 +57,7 @@ class Seat:
         self.context = context
         self.listener = listener
         self.taps: list[Tap] = []
+        self.contexts: WeakSet[Any] = WeakSet()
         self.stopping = False
         self._held: list[zmq.Socket[Any]] = []
         self._instances: dict[type, zmq.Context[Any]] = {}
@@ -75,9 +78,12 @@ class Seat:
         """The node is told to end, or has died.
 
         Its sockets are held from now on, so that they do not go with the last frame of
-        its program, unclosed, but are closed by `close_sockets`.
+        its program, unclosed, but are closed by `close_sockets`; its contexts are the
+        world's to end.
         """
         self._held = self.open_sockets()
+        for context in list(self.contexts):
+            context.closed = True
         self.stopping = True
 
     def close_sockets(self, of: Callable[[threading.Thread], bool]) -> None:

@@ -131,8 +131,10 @@ class TestMessages:
         one.recv_pyobj()
         one.recv_serialized(list)
         assert one.recv(copy=False).bytes == b"frame"
-        buffer = bytearray(10)
-        assert one.recv_into(buffer) == 4
+        if hasattr(one, "recv_into"):  # Since pyzmq 26.4.
+            assert one.recv_into(bytearray(10)) == 4
+        else:
+            one.recv()
         assert [part.bytes for part in one.recv_multipart(copy=False)] == [b"array", b"view"]
         assert one.recv_multipart() == [b"tuple", b"of", b"frames"]
         assert node.frames("send") == node.frames("recv")
@@ -182,13 +184,12 @@ class TestWhoseSocketsAreHeard:
     def test_names_imported_early_and_subclasses_are_heard(self, node: Node) -> None:
         one = node.socket(zmq.REP)
         one.bind("inproc://here")
-        asker = UserContext().socket(zmq.REQ)
-        node.kept.append(asker)
-        asker.connect("inproc://here")
-        threading.Thread(target=lambda: one.send(one.recv()), daemon=True).start()
-        assert asker.ask(b"question") == b"question"
-        early = EarlySocket(EarlyContext(), zmq.DEALER)
-        early.close()
+        with UserContext() as context, context.socket(zmq.REQ) as asker:
+            asker.connect("inproc://here")
+            threading.Thread(target=lambda: one.send(one.recv()), daemon=True).start()
+            assert asker.ask(b"question") == b"question"
+        with EarlyContext() as early_context:
+            EarlySocket(early_context, zmq.DEALER).close()
         assert node.frames("send") == [(b"question",), (b"question",)]
         assert [event.text for event in node.heard("socket")] == ["REP", "REQ", "DEALER"]
 
@@ -217,8 +218,7 @@ class TestWhoseSocketsAreHeard:
             await other.send_multipart([b"hello"])
             await one.send_multipart(await one.recv_multipart())
             reply = await other.recv_multipart()
-            one.close()
-            other.close()
+            context.destroy()
             return bytes(reply[0])
 
         assert asyncio.run(talk()) == b"hello"
