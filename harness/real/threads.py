@@ -37,8 +37,9 @@ from ..scenario import Scenario
 from ..seam import proxy
 from ..seam.monitor import MonitorHub
 from ..seam.patches import installed
-from ..seam.record import Tap
+from ..seam.recording import RecordingSeat
 from ..seam.seat import NodeStopped, Seat, seated
+from ..seam.tap import Tap
 from ..service import Service
 from ..workload import NS_PER_S
 from .endpoints import Endpoints
@@ -68,7 +69,7 @@ class Node:
         seat: How the seam knows it.
     """
 
-    def __init__(self, name: str, role: Role, number: int, seat: Seat) -> None:
+    def __init__(self, name: str, role: Role, number: int, seat: RecordingSeat) -> None:
         self.name = name
         self.role = role
         self.number = number
@@ -313,7 +314,7 @@ class ThreadsWorld:
     def _blame_for(self, context: zmq.Context[Any]) -> None:
         """A context that does not end: a socket is open, or was closed with messages unsent."""
         for node in self._nodes.values():
-            owns = node.seat.context.underlying == context.underlying
+            owns = node.seat.address == context.underlying
             if owns and (node.thread is None or not node.thread.is_alive()):
                 self.recorder.note(
                     node.name,
@@ -332,9 +333,7 @@ class ThreadsWorld:
             for number in range(self.pattern.count(role.name, self.scenario.nodes)):
                 name = f"{role.name}-{number}"
                 owner = of_clients if role.name == "client" else shared or self._new_context()
-                lent: zmq.Context[Any] = zmq.Context(shadow=owner.underlying)
-                seat = Seat(name, self.recorder, lent, self)
-                object.__setattr__(lent, "_seat", seat)
+                seat = RecordingSeat(name, self.recorder, owner, self)
                 node = self._nodes[name] = Node(name, role, number, seat)
                 for link in self.pattern.links_of(role.name):
                     if link.binds == role.name:

@@ -19,8 +19,8 @@ from typing import Any
 import zmq
 from zmq.backend import Socket as RawSocket
 
-from .record import Tap
 from .seat import seated
+from .tap import Tap
 
 _EVENTS = int(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | zmq.EVENT_MONITOR_STOPPED)
 _KIND_OF = {
@@ -51,7 +51,7 @@ class MonitorHub:
         """Listen to a socket from now on; called in the thread that owns it."""
         address = f"inproc://reqrep-monitor-{next(_names)}"
         with seated(None):  # The listening end is ours, not the node's.
-            context: zmq.Context[Any] = zmq.Context(shadow=tap.seat.context.underlying)
+            context: zmq.Context[Any] = zmq.Context(shadow=tap.seat.address)
             RawSocket.monitor(socket, address, _EVENTS)
             reader = context.socket(zmq.PAIR)
             # Without a limit: a full monitor would stop libzmq's own thread.

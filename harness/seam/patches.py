@@ -15,18 +15,19 @@ from typing import Any
 import zmq
 import zmq.devices.basedevice
 
-from . import proxy, record
+from . import mixins, proxy
 
 MIXINS: tuple[tuple[type, type], ...] = (
-    (zmq.Context, record.RecordingContext),
-    (zmq.Socket, record.RecordingSocket),
+    (zmq.Context, mixins.SeamContext),
+    (zmq.Socket, mixins.SeamSocket),
 )
 
 ATTRIBUTES: tuple[tuple[Any, str, Any], ...] = (
-    (zmq.Context, "instance", classmethod(record.instance)),
-    (zmq.Socket, "send_multipart", record.send_multipart),
-    (zmq.Socket, "recv_multipart", record.recv_multipart),
-    (zmq.Socket, "setsockopt", record.set_option),
+    (zmq.Context, "instance", classmethod(mixins.instance)),
+    (zmq.Socket, "send_multipart", mixins.send_multipart),
+    (zmq.Socket, "recv_multipart", mixins.recv_multipart),
+    (zmq.Socket, "setsockopt", mixins.set_option),
+    (zmq.Socket, "getsockopt", mixins.get_option),
     (zmq, "proxy", proxy.proxy),
     (zmq.devices.basedevice, "proxy", proxy.proxy),
 )

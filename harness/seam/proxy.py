@@ -21,8 +21,8 @@ import zmq
 import zmq.backend
 
 from ..frames import find_op
-from .record import Tap
 from .seat import seated
+from .tap import Tap
 
 if TYPE_CHECKING:
     from ..history.recorder import Recorder
@@ -50,7 +50,7 @@ class _Capture:
         self._up_to_date = threading.Event()
         address = f"inproc://reqrep-capture-{next(_names)}"
         with seated(None):  # These sockets are ours, not the node's.
-            context: zmq.Context[Any] = zmq.Context(shadow=front.seat.context.underlying)
+            context: zmq.Context[Any] = zmq.Context(shadow=front.seat.address)
             self._reader = context.socket(zmq.PAIR)
             self._reader.set(zmq.RCVHWM, 0)  # A full capture would stop the proxy.
             self._reader.bind(address)

@@ -4,13 +4,18 @@ Several nodes live in one process. What a program does belongs to the node whose
 context it uses; a context that it makes itself belongs to the node whose thread
 made it. So threads that a program starts need no treatment: they use sockets of a
 context that is already known.
+
+Whose turn it is stands in a context variable, which each thread, each greenlet and
+each task of asyncio has for itself.
 """
 
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
@@ -18,7 +23,7 @@ if TYPE_CHECKING:
     import zmq
 
     from ..history.recorder import Recorder
-    from .record import Tap
+    from .tap import Tap
 
 
 class Listener(Protocol):
@@ -28,8 +33,6 @@ class Listener(Protocol):
 
     def connecting(self, seat: Seat, tap: Tap, endpoint: str) -> None: ...
 
-    def watch(self, tap: Tap, socket: zmq.Socket[Any]) -> None: ...
-
 
 class NodeStopped(BaseException):
     """Ends a program that goes on calling ZeroMQ after its context was terminated.
@@ -38,23 +41,23 @@ class NodeStopped(BaseException):
     """
 
 
-class Seat:
-    """One node, as the seam sees it.
+class Seat(ABC):
+    """One node, as the seam sees it; a world has its own kind.
+
+    Args:
+        node: Its name.
+        recorder: Where its events go.
+        listener: Who wants to know what it opens.
 
     Attributes:
-        node: Its name.
-        context: The context that is lent to it.
         taps: Its sockets, in the order in which they were made.
         contexts: Those that it made itself, each a face of the one that is lent to it.
         stopping: Whether it was told to end, or has died.
     """
 
-    def __init__(
-        self, node: str, recorder: Recorder, context: zmq.Context[Any], listener: Listener
-    ) -> None:
+    def __init__(self, node: str, recorder: Recorder, listener: Listener) -> None:
         self.node = node
         self.recorder = recorder
-        self.context = context
         self.listener = listener
         self.taps: list[Tap] = []
         self.contexts: WeakSet[Any] = WeakSet()
@@ -62,11 +65,31 @@ class Seat:
         self._held: list[zmq.Socket[Any]] = []
         self._instances: dict[type, zmq.Context[Any]] = {}
 
+    # --- what a world defines -------------------------------------------------
+
+    @property
+    @abstractmethod
+    def address(self) -> int:
+        """Where the context that is lent to the node lies."""
+
+    @abstractmethod
+    def begin_context(self, context: Any, io_threads: int) -> None:
+        """Make a new context of the node's one more face of the one that is lent to it."""
+
+    @abstractmethod
+    def begin_socket(
+        self, socket: Any, context: Any, kind: int, shadow: int, copy_threshold: int | None
+    ) -> Tap:
+        """Open a socket, or the shadow of one, in place of pyzmq's compiled `__init__`."""
+
+    # --- what all have in common ----------------------------------------------
+
     def instance(self, kind: type[zmq.Context[Any]]) -> zmq.Context[Any]:
         """What `Context.instance()` of that class is to this node."""
         found = self._instances.get(kind)
         if found is None or found.closed:
-            found = self._instances[kind] = kind(shadow=self.context.underlying)
+            with seated(self):
+                found = self._instances[kind] = kind()
         return found
 
     def open_sockets(self) -> list[zmq.Socket[Any]]:
@@ -94,20 +117,17 @@ class Seat:
                 socket.close(linger=0)
 
 
-_here = threading.local()
+_here: ContextVar[Seat | None] = ContextVar("reqrep-seat", default=None)
 
-
-def current() -> Seat | None:
-    """The node whose thread this is; None outside of one."""
-    return getattr(_here, "seat", None)
+current: Callable[[], Seat | None] = _here.get
+"""The node whose turn this is; None outside of one."""
 
 
 @contextmanager
 def seated(seat: Seat | None) -> Iterator[None]:
     """Make this thread that node's; None makes it nobody's."""
-    before = current()
-    _here.seat = seat
+    token = _here.set(seat)
     try:
         yield
     finally:
-        _here.seat = before
+        _here.reset(token)

@@ -17,8 +17,9 @@ from reqrep import Event
 from reqrep.harness.frames import LongFrame
 from reqrep.harness.history.recorder import Recorder
 from reqrep.harness.seam import patches, seat as seats
-from reqrep.harness.seam.record import Tap
+from reqrep.harness.seam.recording import RecordingSeat
 from reqrep.harness.seam.seat import Seat, seated
+from reqrep.harness.seam.tap import Tap
 from tests.strategies import messages
 
 
@@ -56,9 +57,7 @@ class Node:
     def __init__(self, context: zmq.Context[Any]) -> None:
         self.recorder = Recorder()
         self.listens = Listens()
-        lent: zmq.Context[Any] = zmq.Context(shadow=context.underlying)
-        self.seat = Seat("node-0", self.recorder, lent, self.listens)
-        object.__setattr__(lent, "_seat", self.seat)
+        self.seat = RecordingSeat("node-0", self.recorder, context, self.listens)
         self.kept: list[zmq.Socket[Any]] = []
 
     def socket(self, kind: int) -> zmq.Socket[Any]:
@@ -82,6 +81,7 @@ def node() -> Iterator[Node]:
         one = Node(context)
         with seated(one.seat):
             yield one
+        one.seat.stop()
         for socket in one.kept:
             socket.close(linger=0)
         context.term()

@@ -1,0 +1,216 @@
+"""The mixins: they stand between pyzmq's own classes and the compiled ones below.
+
+A socket that belongs to a node hands its calls to its tap, which records them and
+passes them to libzmq, or to a simulation. A socket that belongs to nobody goes
+straight through. So names that were imported early, subclasses of a user's,
+`zmq.asyncio`, and all the ways in which pyzmq sends and receives are reached, and no
+object changes its type.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import zmq
+from zmq.backend import Context as RawContext, Socket as RawSocket
+
+from . import seat as seats
+from .tap import Tap, taps
+
+if TYPE_CHECKING:
+    from .seat import Seat
+
+_raw_context: Any = RawContext
+_raw: Any = RawSocket
+_send_multipart: Any = zmq.Socket.send_multipart
+_recv_multipart: Any = zmq.Socket.recv_multipart
+_instance: Any = zmq.Context.__dict__["instance"]
+
+_current = seats.current
+
+
+class SeamContext:
+    """Stands in front of the compiled `Context`."""
+
+    _seat: Seat | None = None
+
+    def __init__(self, io_threads: int = 1, shadow: int = 0) -> None:
+        seat = _current()
+        if seat is None or shadow not in (0, seat.address):
+            super().__init__(io_threads=io_threads, shadow=shadow)  # type: ignore[call-arg]
+            return
+        # A context of the node's own is one more face of the one that is lent to it:
+        # so it shares the node's inproc names, and ends when the node is told to.
+        seat.begin_context(self, io_threads)
+        object.__setattr__(self, "_seat", seat)
+        seat.contexts.add(self)
+
+    @property
+    def underlying(self) -> int:
+        seat = self._seat
+        address: int = _raw_context.underlying.__get__(self) if seat is None else seat.address
+        return address
+
+    def term(self) -> None:
+        seat = self._seat
+        if seat is None:
+            _raw_context.term(self)
+            return
+        # The context is only lent. Wait, as libzmq does, for the sockets to be closed,
+        # and leave the context itself to the world.
+        while not seat.stopping and any(not socket.closed for socket in list(self._sockets)):  # type: ignore[attr-defined]
+            time.sleep(0.001)
+        self.closed = True
+
+
+def instance(cls: type[zmq.Context[Any]], io_threads: int = 1) -> zmq.Context[Any]:
+    """`Context.instance()`: each node has one of its own, as each process would."""
+    seat = _current()
+    if seat is None:
+        found: zmq.Context[Any] = _instance.__func__(cls, io_threads)
+        return found
+    return seat.instance(cls)
+
+
+class SeamSocket:
+    """Stands in front of the compiled `Socket`."""
+
+    _tap: Tap | None = None
+
+    def __init__(
+        self,
+        context: Any = None,
+        socket_type: int = -1,
+        shadow: int = 0,
+        copy_threshold: int | None = None,
+    ) -> None:
+        if shadow:
+            known = taps.get(shadow)
+            seat = known.seat if known is not None else None
+        else:
+            seat = getattr(context, "_seat", None) or _current()
+        if seat is None:
+            super().__init__(context, socket_type, shadow=shadow, copy_threshold=copy_threshold)  # type: ignore[call-arg]
+            return
+        tap = seat.begin_socket(self, context, socket_type, shadow, copy_threshold)
+        object.__setattr__(self, "_tap", tap)
+
+    @property
+    def underlying(self) -> int:
+        tap = self._tap
+        address: int = _raw.underlying.__get__(self) if tap is None else tap.address
+        return address
+
+    @property
+    def closed(self) -> bool:
+        tap = self._tap
+        closed: bool = _raw.closed.__get__(self) if tap is None else tap.is_closed(self)
+        return closed
+
+    def send(self, data: Any, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
+        tap = self._tap
+        if tap is None:
+            return _raw.send(self, data, flags, copy, track)
+        return tap.send(self, data, int(flags), copy, track)
+
+    def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
+        tap = self._tap
+        if tap is None:
+            return _raw.recv(self, flags, copy, track)
+        return tap.recv(self, int(flags), copy, track)
+
+    if hasattr(_raw, "recv_into"):  # Since pyzmq 26.4.
+
+        def recv_into(self, buffer: Any, /, *, nbytes: int = 0, flags: int = 0) -> int:
+            tap = self._tap
+            if tap is None:
+                size: int = _raw.recv_into(self, buffer, nbytes=nbytes, flags=flags)
+                return size
+            return tap.recv_into(self, buffer, nbytes, int(flags))
+
+    def set(self, option: int, value: Any) -> None:
+        tap = self._tap
+        if tap is None:
+            _raw.set(self, option, value)
+        else:
+            tap.set(self, option, value)
+
+    def get(self, option: int) -> Any:
+        tap = self._tap
+        return _raw.get(self, option) if tap is None else tap.get(self, option)
+
+    def bind(self, endpoint: Any) -> None:
+        tap = self._tap
+        if tap is None:
+            _raw.bind(self, endpoint)
+        else:
+            tap.bind(self, endpoint)
+
+    def connect(self, endpoint: Any) -> None:
+        tap = self._tap
+        if tap is None:
+            _raw.connect(self, endpoint)
+        else:
+            tap.connect(self, endpoint)
+
+    def unbind(self, endpoint: Any) -> None:
+        tap = self._tap
+        if tap is None:
+            _raw.unbind(self, endpoint)
+        else:
+            tap.unbind(self, endpoint)
+
+    def disconnect(self, endpoint: Any) -> None:
+        tap = self._tap
+        if tap is None:
+            _raw.disconnect(self, endpoint)
+        else:
+            tap.disconnect(self, endpoint)
+
+    def monitor(self, addr: Any, events: int = int(zmq.EVENT_ALL)) -> None:
+        tap = self._tap
+        if tap is None:
+            _raw.monitor(self, addr, events)
+        else:
+            tap.monitor(self, addr, int(events))
+
+    def close(self, linger: int | None = None) -> None:
+        tap = self._tap
+        if tap is None:
+            _raw.close(self, linger)
+        else:
+            tap.close(self, linger)
+
+
+def send_multipart(
+    self: Any,
+    msg_parts: Any,
+    flags: int = 0,
+    copy: bool = True,
+    track: bool = False,
+    **kwargs: Any,
+) -> Any:
+    """`Socket.send_multipart` with the whole message in hand."""
+    tap = self._tap
+    if tap is None:
+        return _send_multipart(self, msg_parts, flags, copy, track, **kwargs)
+    return tap.send_multipart(self, msg_parts, int(flags), copy, track, kwargs)
+
+
+def recv_multipart(self: Any, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
+    """`Socket.recv_multipart` with the whole message in hand."""
+    tap = self._tap
+    if tap is None:
+        return _recv_multipart(self, flags, copy, track)
+    return tap.recv_multipart(self, int(flags), copy, track)
+
+
+def set_option(self: zmq.Socket[Any], option: int, value: Any) -> None:
+    """`Socket.setsockopt`, which pyzmq binds to the compiled method when it is imported."""
+    self.set(option, value)
+
+
+def get_option(self: zmq.Socket[Any], option: int) -> Any:
+    """`Socket.getsockopt`, likewise."""
+    return self.get(option)

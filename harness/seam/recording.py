@@ -1,0 +1,212 @@
+"""Recording: a node on real libzmq sockets, every message and every refusal written down.
+
+A message counts when its last frame went through; frames sent one by one with
+SNDMORE are put together. `send_multipart` and `recv_multipart` come as whole messages
+and take a shorter way than pyzmq's loop of frames, with the same result; what is out
+of the ordinary (tracking, zero copy, a subclass with its own `send`) takes pyzmq's way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import zmq
+
+from .mixins import _raw, _raw_context, _recv_multipart, _send_multipart
+from .seat import Listener, Seat
+from .tap import SNDMORE, Tap, frame_bytes, taps, text_of
+
+if TYPE_CHECKING:
+    from ..history.recorder import Recorder
+
+_send = _raw.send
+_recv = _raw.recv
+_get = _raw.get
+_RCVMORE = int(zmq.RCVMORE)
+
+
+class RecordingListener(Listener, Protocol):
+    """A world whose sockets have connections to listen to."""
+
+    def watch(self, tap: Tap, socket: zmq.Socket[Any]) -> None: ...
+
+
+class RecordingSeat(Seat):
+    """A node on real sockets.
+
+    Args:
+        node: Its name.
+        recorder: Where its events go.
+        owner: The context whose face is lent to it.
+        listener: Who wants to know what it opens.
+
+    Attributes:
+        context: What its program is given.
+    """
+
+    listener: RecordingListener
+
+    def __init__(
+        self,
+        node: str,
+        recorder: Recorder,
+        owner: zmq.Context[Any],
+        listener: RecordingListener,
+    ) -> None:
+        super().__init__(node, recorder, listener)
+        self.context: zmq.Context[Any] = zmq.Context(shadow=owner.underlying)
+        object.__setattr__(self.context, "_seat", self)
+        self._address = owner.underlying
+
+    @property
+    def address(self) -> int:
+        return self._address
+
+    def begin_context(self, context: Any, io_threads: int) -> None:
+        _raw_context.__init__(context, io_threads, shadow=self._address)
+
+    def begin_socket(
+        self, socket: Any, context: Any, kind: int, shadow: int, copy_threshold: int | None
+    ) -> Tap:
+        _raw.__init__(socket, context, kind, shadow=shadow, copy_threshold=copy_threshold)
+        return taps[shadow] if shadow else RecordingTap(self, socket)
+
+
+class RecordingTap(Tap):
+    """One real socket."""
+
+    __slots__ = ("_is_plain_recv", "_is_plain_send", "_is_watched")
+
+    def __init__(self, seat: Seat, socket: Any) -> None:
+        kind = type(socket)
+        self._is_plain_send = kind.send is zmq.Socket.send
+        self._is_plain_recv = kind.recv is zmq.Socket.recv and kind.get is zmq.Socket.get
+        self._is_watched = False
+        address = _raw.underlying.__get__(socket)
+        super().__init__(seat, socket, address, zmq.SocketType(_get(socket, zmq.TYPE)).name)
+
+    # --- messages -------------------------------------------------------------
+
+    def send(self, socket: Any, data: Any, flags: int, copy: bool, track: bool) -> Any:
+        time_ns = self._clock()
+        try:
+            result = _send(socket, data, flags, copy, track)
+        except zmq.ZMQError as error:
+            self.failed("send", error.errno)
+            raise
+        self.frame_sent(time_ns, frame_bytes(data), bool(flags & SNDMORE))
+        return result
+
+    def recv(self, socket: Any, flags: int, copy: bool, track: bool) -> Any:
+        try:
+            got = _recv(socket, flags, copy, track)
+        except zmq.ZMQError as error:
+            self.failed("recv", error.errno)
+            raise
+        if copy:
+            self.frame_received(got, bool(_get(socket, _RCVMORE)))
+        else:
+            self.frame_received(got.bytes, bool(got.more))
+        return got
+
+    def recv_into(self, socket: Any, buffer: Any, nbytes: int, flags: int) -> int:
+        try:
+            size: int = _raw.recv_into(socket, buffer, nbytes=nbytes, flags=flags)
+        except zmq.ZMQError as error:
+            self.failed("recv", error.errno)
+            raise
+        frame = bytes(memoryview(buffer).cast("B")[:size])
+        self.frame_received(frame, bool(_get(socket, _RCVMORE)))
+        return size
+
+    def send_multipart(
+        self, socket: Any, parts: Any, flags: int, copy: bool, track: bool, more: dict[str, Any]
+    ) -> Any:
+        if not self._is_ordinary(parts, flags, copy):
+            return _send_multipart(socket, parts, flags, copy, track, **more)
+        time_ns = self._clock()
+        try:
+            for part in parts[:-1]:
+                _send(socket, part, flags | SNDMORE)
+            _send(socket, parts[-1], flags)
+        except zmq.ZMQError as error:
+            self.failed("send", error.errno)
+            raise
+        self.crossed(time_ns, "send", parts)
+        return None
+
+    def _is_ordinary(self, parts: Any, flags: int, copy: bool) -> bool:
+        """Whether this is a whole message of plain frames."""
+        if type(parts) is not list or not parts or not copy or flags & SNDMORE:
+            return False
+        if self._outgoing or not self._is_plain_send:
+            return False
+        return all(type(part) is bytes for part in parts)
+
+    def recv_multipart(self, socket: Any, flags: int, copy: bool, track: bool) -> Any:
+        if not copy or not self._is_plain_recv or self._incoming:
+            return _recv_multipart(socket, flags, copy, track)
+        try:
+            parts = [_recv(socket, flags)]
+            while _get(socket, _RCVMORE):
+                parts.append(_recv(socket, flags))
+        except zmq.ZMQError as error:
+            self.failed("recv", error.errno)
+            raise
+        self.crossed(self._clock(), "recv", parts)
+        return parts
+
+    # --- the rest -------------------------------------------------------------
+
+    def set(self, socket: Any, option: int, value: Any) -> None:
+        _raw.set(socket, option, value)
+        self.note_option(option, value)
+
+    def get(self, socket: Any, option: int) -> Any:
+        return _get(socket, option)
+
+    def bind(self, socket: Any, endpoint: Any) -> None:
+        self._watch(socket, endpoint)
+        try:
+            _raw.bind(socket, endpoint)
+        except zmq.ZMQError as error:
+            error.add_note(f"endpoint: {text_of(endpoint)}")  # Old pyzmq does not say.
+            raise
+        actual = _get(socket, zmq.LAST_ENDPOINT).decode()
+        self.note("bind", actual)
+        self.seat.listener.bound(self.seat, text_of(endpoint), actual)
+
+    def connect(self, socket: Any, endpoint: Any) -> None:
+        self._watch(socket, endpoint)
+        # Announced first: a handshake can be over before connect() has returned.
+        self.seat.listener.connecting(self.seat, self, text_of(endpoint))
+        _raw.connect(socket, endpoint)
+        self.note("connect", text_of(endpoint))
+
+    def unbind(self, socket: Any, endpoint: Any) -> None:
+        _raw.unbind(socket, endpoint)
+        self.note("unbind", text_of(endpoint))
+
+    def disconnect(self, socket: Any, endpoint: Any) -> None:
+        _raw.disconnect(socket, endpoint)
+        self.note("disconnect", text_of(endpoint))
+
+    def monitor(self, socket: Any, address: Any, events: int) -> None:
+        # A socket has one monitor; from now on it is the program's.
+        _raw.monitor(socket, address, events)
+
+    def close(self, socket: Any, linger: int | None) -> None:
+        if not self.is_closed(socket):
+            self.note_close()
+        _raw.close(socket, linger)
+
+    def is_closed(self, socket: Any) -> bool:
+        closed: bool = _raw.closed.__get__(socket)
+        return closed
+
+    def _watch(self, socket: Any, endpoint: str | bytes) -> None:
+        """Listen to the connections from the first endpoint on; inproc has no events."""
+        if not self._is_watched and not text_of(endpoint).startswith("inproc:"):
+            self._is_watched = True
+            assert isinstance(self.seat, RecordingSeat)
+            self.seat.listener.watch(self, socket)
