@@ -71,6 +71,17 @@ class RecordingSeat(Seat):
         _raw.__init__(socket, context, kind, shadow=shadow, copy_threshold=copy_threshold)
         return taps[shadow] if shadow else RecordingTap(self, socket)
 
+    def stop(self) -> None:
+        super().stop()
+        for socket in self._held:
+            try:
+                # Now, since a terminated context refuses it, and a close would then linger for
+                # what nobody will take. libzmq keeps this one option as an atomic, so that it
+                # may be set beside a thread that waits in a call.
+                _raw.set(socket, zmq.LINGER, 0)
+            except zmq.ZMQError:
+                pass  # Closed, or terminated, meanwhile.
+
 
 class RecordingTap(Tap):
     """One real socket."""

@@ -186,8 +186,10 @@ class TestWhoseSocketsAreHeard:
         one.bind("inproc://here")
         with UserContext() as context, context.socket(zmq.REQ) as asker:
             asker.connect("inproc://here")
-            threading.Thread(target=lambda: one.send(one.recv()), daemon=True).start()
+            answering = threading.Thread(target=lambda: one.send(one.recv()))
+            answering.start()
             assert asker.ask(b"question") == b"question"
+            answering.join()
         with EarlyContext() as early_context:
             EarlySocket(early_context, zmq.DEALER).close()
         assert node.frames("send") == [(b"question",), (b"question",)]

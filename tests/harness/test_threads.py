@@ -91,6 +91,30 @@ class GivesUp(TakesWhatComes):
         return None
 
 
+def raises_at_the_first_request(context: Context, endpoint: str, handle: Handle) -> None:
+    socket = context.socket(zmq.REP)
+    socket.bind(endpoint)
+    socket.recv_multipart()
+    raise RuntimeError("enough")
+
+
+class AsksADeadServer:
+    """Gives up its first request, and waits for ever for the reply to its second."""
+
+    def __init__(self, context: Context, endpoints: list[str]) -> None:
+        self._context, self._endpoints = context, endpoints
+        self._asks = ReqClient(context, endpoints)
+        self._asks.socket.rcvtimeo = 200
+
+    def call(self, body: Body) -> Body:
+        try:
+            return self._asks.call(body)
+        except zmq.Again:
+            self._asks.close()
+            self._asks = ReqClient(self._context, self._endpoints)
+            raise
+
+
 stubborn_ends = threading.Event()
 
 
@@ -203,6 +227,12 @@ class TestBadPrograms:
     def test_a_loop_that_swallows_every_error_still_ends(self) -> None:
         report = reqrep.run(scenario(server=swallows_everything))
         assert report.holds, str(report)
+
+    def test_a_message_that_was_unsent_when_the_run_ended_does_not_linger(self) -> None:
+        plan = scenario(2, 0.5, server=raises_at_the_first_request, client=AsksADeadServer)
+        report = reqrep.run(plan, transport="tcp")
+        assert report.statistics.info == 2
+        assert report.history.of("left", "stuck") == []
 
     def test_a_message_left_to_linger_for_ever_is_a_finding(self, tmp_path: Path) -> None:
         nobody = f"ipc://{tmp_path}/nobody"

@@ -1,4 +1,4 @@
-"""Endpoints of a run on real sockets: what a binder is given, and what a connector is told.
+"""Endpoints of a run: what a binder is given, and what a connector is told.
 
 Nothing is picked and then hoped for. Over tcp a binder gets a wildcard port, the
 kernel chooses, and the seam reads what it chose; over ipc the sockets lie in a
@@ -7,17 +7,23 @@ folder that belongs to the run; over inproc the names live in the run's own cont
 
 from __future__ import annotations
 
-import shutil
 import sys
 import tempfile
 from pathlib import Path
 
-import zmq
-
-from ..errors import MisuseError
-from ..pattern import Link, Pattern
+from .errors import MisuseError
+from .pattern import Link, Pattern
 
 TRANSPORTS = ("inproc", "ipc", "tcp")
+
+
+def private_folder() -> Path:
+    """A new folder for the ipc sockets of one run.
+
+    Its path is short: an ipc path may have 107 bytes, and pytest's own folders need half
+    of that.
+    """
+    return Path(tempfile.mkdtemp(prefix="reqrep-"))
 
 
 class Endpoints:
@@ -26,24 +32,20 @@ class Endpoints:
     Args:
         transport: `inproc`, `ipc` or `tcp`.
         pattern: Whose links they are for.
+        folder: Where ipc sockets lie; None for the other transports.
 
     Raises:
         MisuseError: There is no such transport here.
     """
 
-    def __init__(self, transport: str, pattern: Pattern) -> None:
+    def __init__(self, transport: str, pattern: Pattern, folder: Path | None) -> None:
         if transport not in TRANSPORTS:
             raise MisuseError(
                 f"the transport is {transport!r}; it must be one of {', '.join(TRANSPORTS)}"
             )
-        if transport == "ipc" and not zmq.has("ipc"):
-            raise MisuseError("this libzmq has no ipc transport; use inproc or tcp")
         self.transport = transport
         self._links = [link.name for link in pattern.links]
-        self._folder: Path | None = None
-        if transport == "ipc":
-            # Short: an ipc path may have 107 bytes, and pytest's own folders need half of that.
-            self._folder = Path(tempfile.mkdtemp(prefix="reqrep-"))
+        self._folder = folder
         self._found: dict[tuple[str, str], str] = {}  # (link, node) -> endpoint
 
     def to_bind(self, link: Link, node: str) -> str:
@@ -72,8 +74,3 @@ class Endpoints:
         """What a connector is told: one endpoint, or a list where the binding role may be several."""
         endpoints = [endpoint for (name, _), endpoint in self._found.items() if name == link.name]
         return endpoints if many else endpoints[0]
-
-    def close(self) -> None:
-        """Remove the folder of the run."""
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)

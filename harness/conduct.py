@@ -1,0 +1,474 @@
+"""Conducts a run: starts the nodes, waits for their connections, drives the clients, ends it.
+
+What is the same in every world is here. A run goes through five steps, each with a
+deadline on the clock of its world:
+
+1. *bind*: the nodes that bind begin; the seam tells what they bound;
+2. *connect*: the others begin; handshakes are awaited, on both ends, not slept for;
+3. *load*: the clients are driven, until each is done or stuck, and then leave;
+4. *stop*: the nodes are told to end, so that every call of theirs returns;
+5. *clean up*, which each world does for itself.
+"""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol
+
+import zmq
+
+from .drive import Driver
+from .endpoints import Endpoints
+from .errors import NodeFailed, PeerError, ReqrepError
+from .frames import asker_of
+from .history.recorder import Recorder
+from .pattern import Link, Role, taken
+from .scenario import Scenario
+from .seam.seat import NodeStopped, Seat, seated
+from .seam.tap import Tap
+from .service import Service
+from .workload import NS_PER_S
+
+Progress = Callable[[list[Driver]], None]
+
+START_TIMEOUT_S = 30.0
+"""How long nodes may take to bind, to connect and to shake hands, all together."""
+
+STOP_TIMEOUT_S = 5.0
+"""How long a node may take to return once it was told to end."""
+
+TICK_S = 0.05
+"""How often a waiting conductor looks around."""
+
+
+class Change(Protocol):
+    """Something has changed: a lock to look under, and a wait for whoever changes it."""
+
+    def __enter__(self) -> Any: ...
+
+    def __exit__(self, *exc_info: Any) -> Any: ...
+
+    def wait(self, timeout: float) -> Any: ...
+
+    def notify_all(self) -> None: ...
+
+
+class Flag(Protocol):
+    """Something that is said once."""
+
+    def set(self) -> None: ...
+
+    def wait(self, timeout: float | None = None) -> Any: ...
+
+
+class Node:
+    """One node of the fleet.
+
+    Args:
+        name: Such as `broker-0`.
+        role: Its role.
+        number: Which of its role, from 0.
+        seat: How the seam knows it.
+
+    Attributes:
+        driver: What drives it, if it is a client and was made.
+        crash: The traceback it ended with; empty if it did not.
+    """
+
+    def __init__(self, name: str, role: Role, number: int, seat: Seat) -> None:
+        self.name = name
+        self.role = role
+        self.number = number
+        self.seat = seat
+        self.driver: Driver | None = None
+        self.crash = ""
+        self.to_bind: dict[Link, str] = {}
+        self.links_to_connect = 0
+        self.connected: set[str] = set()
+        self.is_made = False
+
+
+class ClientStage:
+    """What the driver of a client gets: the clock, the sockets and the notes of its node."""
+
+    def __init__(self, conductor: Conductor, seat: Seat) -> None:
+        self._conductor = conductor
+        self._seat = seat
+        self._recorder = conductor.recorder
+        self.note = _notes(conductor.recorder, seat.node)
+        self.clock = conductor.recorder.elapsed_ns
+
+    @property
+    def stopping(self) -> bool:
+        return self._seat.stopping
+
+    def begun_ns(self) -> int:
+        return self._conductor.load_begun_ns
+
+    def sleep_until(self, time_ns: int) -> None:
+        remaining_ns = time_ns - self.clock()
+        if remaining_ns > 0:
+            self._conductor.stopping.wait(remaining_ns / NS_PER_S)
+
+    def poll(self, until_ns: int) -> bool:
+        sockets = [(socket, zmq.POLLIN) for socket in self._seat.open_sockets()]
+        if not sockets:
+            raise PeerError(
+                f"the client of {self._seat.node} has send() and recv() but no open socket that "
+                "its input could be awaited on; give it call(body) -> body"
+            )
+        remaining_ms = max(0, -((self.clock() - until_ns) // 1_000_000))
+        return bool(zmq.zmq_poll(sockets, remaining_ms))
+
+    def has_sent(self, op: str) -> bool:
+        return self._recorder.has_sent(self._seat.node, op)
+
+
+def _notes(recorder: Recorder, node: str) -> Callable[..., None]:
+    def note(kind: str, **fields: Any) -> None:
+        recorder.note(node, kind, **fields)
+
+    return note
+
+
+class Conductor(ABC):
+    """One run; a world says how nodes live in it.
+
+    Args:
+        scenario: What is run.
+        endpoints: Where its links are.
+        recorder: Where it is written down.
+        progress: Called now and then with the drivers of the clients, while the load runs.
+        changed, make_flag: How this world waits; see `Change` and `Flag`.
+        start_timeout_s, stop_timeout_s: See the constants of this module.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        endpoints: Endpoints,
+        recorder: Recorder,
+        progress: Progress | None,
+        *,
+        changed: Change,
+        make_flag: Callable[[], Flag],
+        start_timeout_s: float = START_TIMEOUT_S,
+        stop_timeout_s: float = STOP_TIMEOUT_S,
+    ) -> None:
+        self.scenario = scenario
+        self.pattern = scenario.pattern
+        self.recorder = recorder
+        self.stopping = make_flag()
+        self.load_begun_ns = 0
+        self._progress = progress
+        self._start_timeout_s = start_timeout_s
+        self._stop_timeout_s = stop_timeout_s
+        self._endpoints = endpoints
+        self._nodes: dict[str, Node] = {}
+        self._changed = changed
+        self._due: Counter[tuple[int, str]] = Counter()  # (socket or 0 for the binder, endpoint)
+        self._go = make_flag()
+        self._finished = make_flag()
+        self._error: ReqrepError | None = None
+        clients = scenario.nodes.clients
+        self._has_one_way_ops = any(
+            self.pattern.addressee(client, clients) is None for client in range(clients)
+        )
+        self._one_way_executed: set[str] = set()
+
+    # --- what a world defines -------------------------------------------------
+
+    @abstractmethod
+    def _make_seat(self, name: str, role: Role) -> Seat:
+        """The seat of a node, with a context that is lent to it."""
+
+    @abstractmethod
+    def _context_of(self, node: Node) -> Any:
+        """The context that the program of a node is given."""
+
+    @abstractmethod
+    def _launch(self, node: Node, life: Callable[[], None]) -> None:
+        """Begin the life of a node."""
+
+    @abstractmethod
+    def _has_ended(self, node: Node) -> bool:
+        """Whether a node was launched and is over."""
+
+    @abstractmethod
+    def _join(self, node: Node, timeout_s: float) -> None:
+        """Wait for the end of a node."""
+
+    @abstractmethod
+    def _stack_of(self, node: Node) -> str:
+        """Where a node stands, innermost call last."""
+
+    # --- nodes ----------------------------------------------------------------
+
+    def _seat_nodes(self) -> None:
+        for role in self.pattern.roles:
+            for number in range(self.pattern.count(role.name, self.scenario.nodes)):
+                name = f"{role.name}-{number}"
+                node = Node(name, role, number, self._make_seat(name, role))
+                self._nodes[name] = node
+                for link in self.pattern.links_of(role.name):
+                    if link.binds == role.name:
+                        node.to_bind[link] = self._endpoints.to_bind(link, name)
+
+    def _begin(self, node: Node) -> None:
+        arguments: list[Any] = [self._context_of(node)]
+        for link in self.pattern.links_of(node.role.name):
+            if link in node.to_bind:
+                arguments.append(node.to_bind[link])
+            else:
+                node.links_to_connect += 1
+                many = self.pattern.role(link.binds).many
+                arguments.append(self._endpoints.to_connect(link, many=many))
+        target = self._run_client if node.role.name == "client" else self._run_program
+        self._launch(node, partial(self._live, node, target, arguments))
+
+    def _live(self, node: Node, target: Callable[..., None], arguments: list[Any]) -> None:
+        """The whole life of a node, in its thread."""
+        self.recorder.note(node.name, "start")
+        try:
+            with seated(node.seat):
+                target(node, arguments)
+        except (zmq.ZMQError, NodeStopped) as error:
+            if not node.seat.stopping:
+                self._crashed(node, error)
+        except ReqrepError as error:
+            self._error = self._error or error  # Of the plan or of ours, not of the node.
+        except BaseException as error:
+            self._crashed(node, error)
+        finally:
+            node.seat.close_sockets(of=lambda thread: thread is threading.current_thread())
+            self.recorder.note(node.name, "end")
+            with self._changed:
+                self._changed.notify_all()
+
+    def _crashed(self, node: Node, error: BaseException) -> None:
+        node.seat.stop()
+        node.crash = "".join(traceback.format_exception(error))
+        self.recorder.note(node.name, "crash", text=node.crash)
+
+    def _run_program(self, node: Node, arguments: list[Any]) -> None:
+        service_time = self.scenario.demand.service_of(node.number)
+        service = Service(service_time, self.scenario.seed, self._note_of(node))
+        offers = {"handle": service, "name": node.name}
+        node.role.program(*arguments, **taken(node.role.program, offers))
+
+    def _run_client(self, node: Node, arguments: list[Any]) -> None:
+        program = node.role.program
+        client = program(*arguments, **taken(program, {"name": node.name}))
+        node.driver = Driver(self.scenario, node.number, client, ClientStage(self, node.seat))
+        with self._changed:
+            node.is_made = True
+            self._changed.notify_all()
+        self._go.wait()
+        if not node.seat.stopping:
+            node.driver.run()
+            with self._changed:
+                self._changed.notify_all()
+            self._finished.wait()
+            node.driver.drain()
+        close = getattr(client, "close", None)
+        if close is not None:
+            close()
+
+    # --- the steps -------------------------------------------------------------
+
+    def _now_s(self) -> float:
+        """Seconds since the run began, on the clock of the world."""
+        return self.recorder.elapsed_ns() / NS_PER_S
+
+    def _start(self) -> None:
+        deadline = self._now_s() + self._start_timeout_s
+        binders = {link.binds for link in self.pattern.links}
+        first = [node for node in self._nodes.values() if node.role.name in binders]
+        rest = [node for node in self._nodes.values() if node.role.name not in binders]
+        # A role that binds one link and connects to another waits for the binders of that one.
+        waiting = first
+        while waiting:
+            able = [node for node in waiting if self._can_begin(node)] or waiting
+            for node in able:
+                self._begin(node)
+            self._await(deadline, partial(self._have_bound, able), able)
+            waiting = [node for node in waiting if node not in able]
+        for node in rest:
+            self._begin(node)
+        self._await(deadline, lambda: self._all_ready() and not self._due.total(), [*first, *rest])
+
+    def _can_begin(self, node: Node) -> bool:
+        role = node.role.name
+        return all(
+            self._endpoints.is_found(link, binder.name)
+            for link in self.pattern.links
+            if role in link.connects
+            for binder in self._nodes.values()
+            if binder.role.name == link.binds and binder is not node
+        )
+
+    def _load(self) -> None:
+        self.load_begun_ns = self.recorder.elapsed_ns()
+        self._go.set()
+        clients = [node for node in self._nodes.values() if node.role.name == "client"]
+        with self._changed:
+            while any(map(self._is_at_work, clients)):
+                if self._error is not None:
+                    raise self._error
+                if self._progress is not None:
+                    self._progress([node.driver for node in clients if node.driver is not None])
+                self._changed.wait(TICK_S)
+            self._await_one_way_ops()
+        # The clients leave while the others are still there to be taken leave of.
+        self._finished.set()
+        deadline = self._now_s() + self._stop_timeout_s
+        for node in clients:
+            if node.driver is None or node.driver.is_done:
+                self._join(node, max(0.0, deadline - self._now_s()))
+        if self._error is not None:
+            raise self._error
+
+    def _is_at_work(self, node: Node) -> bool:
+        """Whether a client has requests to make, and is not stuck in one."""
+        driver = node.driver
+        if driver is None or driver.is_done or self._has_ended(node):
+            return False
+        since_ns = driver.open_since_ns
+        timeout_ns = self.scenario.demand.timeout_s * NS_PER_S
+        return since_ns is None or self.recorder.elapsed_ns() - since_ns <= timeout_ns
+
+    def _await_one_way_ops(self) -> None:
+        """Requests that nobody is answered for are on their way when their client is done."""
+        demand, clients = self.scenario.demand, self.scenario.nodes.clients
+        due = sum(
+            demand.share_of(client, clients)
+            for client in range(clients)
+            if self.pattern.addressee(client, clients) is None
+        )
+        deadline = self._now_s() + demand.timeout_s
+        while len(self._one_way_executed) < due and self._now_s() < deadline:
+            self._changed.wait(TICK_S)
+
+    def _note_of(self, node: Node) -> Callable[..., None]:
+        """Writes down what the service of a worker does."""
+        clients = self.scenario.nodes.clients
+
+        def note(kind: str, *, op: str = "", text: str = "") -> None:
+            self.recorder.note(node.name, kind, op=op, text=text)
+            if kind == "executed" and op and self._has_one_way_ops:
+                if self.pattern.addressee(asker_of(op), clients) is None:
+                    with self._changed:
+                        self._one_way_executed.add(op)
+                        self._changed.notify_all()
+
+        return note
+
+    # --- what the seam tells ----------------------------------------------------
+
+    def bound(self, seat: Seat, requested: str, endpoint: str) -> None:
+        node = self._nodes[seat.node]
+        for link, given in node.to_bind.items():
+            if given == requested and not self._endpoints.is_found(link, node.name):
+                self._endpoints.found(link, node.name, endpoint)
+                self.recorder.note(node.name, "link", text=link.name, frames=(endpoint.encode(),))
+                break
+        with self._changed:
+            self._changed.notify_all()
+
+    def connecting(self, seat: Seat, tap: Tap, endpoint: str) -> None:
+        node = self._nodes[seat.node]
+        with self._changed:
+            # A second connect() to one endpoint is ignored by most sockets: await the first.
+            if self._endpoints.is_known(endpoint) and endpoint not in node.connected:
+                node.connected.add(endpoint)
+                if not endpoint.startswith("inproc:"):
+                    self._due[tap.number, endpoint] += 1
+                    self._due[0, endpoint] += 1
+            self._changed.notify_all()
+
+    def heard(self, tap: Tap, kind: str, endpoint: str) -> None:
+        tap.note(kind, endpoint)
+        if kind == "connected":
+            with self._changed:
+                # The two ends of a connection tell of it in no certain order.
+                key = (tap.number, endpoint)
+                if not self._due[key]:
+                    key = (0, endpoint)
+                self._due[key] = max(0, self._due[key] - 1)
+                self._changed.notify_all()
+
+    # --- the barrier --------------------------------------------------------
+
+    def _await(self, deadline: float, condition: Callable[[], bool], nodes: list[Node]) -> None:
+        """Wait for a condition of the start-up.
+
+        Raises:
+            NodeFailed: A node crashed or ended, or the deadline passed.
+        """
+        with self._changed:
+            while not condition():
+                for node in self._nodes.values():
+                    if node.crash:
+                        raise NodeFailed(
+                            node.name, f"raised while it started{_hint(node.crash)}:", node.crash
+                        )
+                    if not self._is_ready(node) and self._has_ended(node):
+                        raise NodeFailed(node.name, "returned before it had bound and connected")
+                remaining = deadline - self._now_s()
+                if remaining <= 0:
+                    raise self._late(nodes)
+                self._changed.wait(min(remaining, TICK_S))
+
+    def _late(self, nodes: list[Node]) -> NodeFailed:
+        for node in nodes:
+            for link in node.to_bind:
+                if not self._endpoints.is_found(link, node.name):
+                    return NodeFailed(
+                        node.name,
+                        f"did not bind {node.to_bind[link]!r}, its end of the link {link.name!r}, "
+                        f"within {self._start_timeout_s:g} s; it stands at:",
+                        self._stack_of(node),
+                    )
+        for node in nodes:
+            if not self._is_ready(node):
+                return NodeFailed(
+                    node.name,
+                    f"was not ready within {self._start_timeout_s:g} s; it stands at:",
+                    self._stack_of(node),
+                )
+        return NodeFailed(
+            "the fleet",
+            f"has {self._due.total()} handshakes missing after {self._start_timeout_s:g} s; "
+            "a program connects to an endpoint that it was not given, or to a socket of a type "
+            "that libzmq does not let it talk to",
+        )
+
+    def _have_bound(self, nodes: list[Node]) -> bool:
+        return all(map(self._has_bound, nodes))
+
+    def _has_bound(self, node: Node) -> bool:
+        return all(self._endpoints.is_found(link, node.name) for link in node.to_bind)
+
+    def _all_ready(self) -> bool:
+        return all(map(self._is_ready, self._nodes.values()))
+
+    def _is_ready(self, node: Node) -> bool:
+        """A client is ready when it was made; any other node when it has bound and connected."""
+        if node.role.name == "client":
+            return node.is_made
+        return self._has_bound(node) and len(node.connected) >= node.links_to_connect
+
+
+def _hint(crash: str) -> str:
+    """What to try, for the failures that have one cause."""
+    if "Address already in use" in crash:
+        return (
+            "; the endpoint is in use: bind the address that the program is given, which is "
+            "free, or end what holds it"
+        )
+    return ""
