@@ -50,8 +50,8 @@ class Pipe:
     """
 
     __slots__ = (
-        "announced_id", "credit", "gone_because", "has_room", "in_slot", "inbound", "is_asleep",
-        "is_ended", "is_introduced", "is_open", "is_removed", "limit", "out_slot", "read", "read_command", "report_at", "report_step",
+        "announced_id", "credit", "gone_because", "has_room", "in_slot", "inbound", "is_acknowledged",
+        "is_asleep", "is_ended", "is_introduced", "is_open", "is_removed", "limit", "out_slot", "read", "read_command", "report_at", "report_step",
         "routing_id", "socket", "subscriptions", "wanted_id", "written",
     )  # fmt: skip
 
@@ -65,6 +65,7 @@ class Pipe:
         self.inbound: deque[Message] = deque()
         self.is_asleep = False
         self.is_ended = False
+        self.is_acknowledged = False  # The end was read, and the other side was told.
         self.is_open = True
         self.is_removed = False
         self.is_introduced = False  # Whether the peer has said what it calls itself.

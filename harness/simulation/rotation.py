@@ -132,11 +132,10 @@ class FairQueue:
         return False
 
     def _rest(self, pipe: Pipe) -> None:
-        """An empty pipe leaves the game; one that has ended leaves the socket."""
+        """An empty pipe leaves the game; if it has ended, the socket says that it knows."""
         if pipe.is_ended:
             # Reading to the end is what makes a socket forget a peer (5.2.6, 5.3.5).
-            pipe.socket.forget(pipe)
-            return
+            pipe.socket.acknowledge_end(pipe)
         pipe.is_asleep = True
         self.active -= 1
         self._swap(self.current, self.active)

@@ -261,10 +261,24 @@ def test_an_id_is_free_after_the_router_has_looked(world):
     old.close(0)
     world.settle()
     router.events()
+    world.settle()
     new = world.socket(DEALER, routing_id=b"X")
     new.connect(endpoint)
     new.send(b"new")
     assert router.recv() == [b"X", b"new"]
+
+
+@clause("5.3.5d", "over inproc the closing side must have answered as well", on=INPROC)
+def test_an_id_is_not_free_before_both_sides_know(world):
+    router, endpoint = world.bound(ROUTER)
+    old = join(world, router, endpoint, b"X")
+    old.close(0)
+    world.settle()
+    router.events()
+    new = world.socket(DEALER, routing_id=b"X")
+    new.connect(endpoint)
+    new.send(b"new")
+    assert router.nothing()
 
 
 @clause("5.3.6a", "handover gives a live id to the newcomer")
@@ -458,6 +472,7 @@ def test_a_late_reply_reaches_the_successor(world):
     old.close(0)
     world.settle()
     router.events()
+    world.settle()
     new = join(world, router, endpoint, b"X", kind=REQ)
     new.send(b"2")
     assert router.recv() == [b"X", b"", b"2"]

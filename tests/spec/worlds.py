@@ -249,6 +249,7 @@ class RealWorld(World):
         self.transport = transport
         self.context: zmq.Context[Any] = zmq.Context()
         self.sockets: list[RealSocket] = []
+        self.beside: list[Any] = []
         self.folder = tempfile.mkdtemp(prefix="rr-") if transport == "ipc" else None
 
     def socket(self, socket_type: int, **options: int | bytes) -> RealSocket:
@@ -277,6 +278,7 @@ class RealWorld(World):
 
         executor = ThreadPoolExecutor(1)
         future = executor.submit(function, *arguments)
+        self.beside.append(future)
         executor.shutdown(wait=False)
         return lambda: future.result(10)
 
@@ -301,9 +303,17 @@ class RealWorld(World):
         return f"inproc://spec-{next(_numbers)}"
 
     def finish(self) -> None:
+        import threading
+
+        # A failed test may have left a call that waits in another thread: the end of the
+        # context ends it, and only then may its sockets be closed from here.
+        ending = threading.Thread(target=self.context.term, daemon=True)
+        ending.start()
+        for future in self.beside:
+            future.exception(2)
         for socket in self.sockets:
             socket.close(0)
-        self.context.destroy(linger=0)
+        ending.join(2)
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 

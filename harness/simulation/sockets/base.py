@@ -230,6 +230,16 @@ class Socket:
         if not pipe.is_removed:
             self.scheduler.call_later(IO_THREAD_NS, pipe.put_end)
 
+    def acknowledge_end(self, pipe: Pipe) -> None:
+        """A pipe was read to its end.
+
+        The other side is asked and answers through the mailbox; until the owner has seen
+        that, the pipe keeps its place and its routing id (5.3.5).
+        """
+        if not pipe.is_acknowledged:
+            pipe.is_acknowledged = True
+            self.scheduler.call_later(IO_THREAD_NS, lambda: self.post((self.forget, pipe)))
+
     def forget(self, pipe: Pipe) -> None:
         """Take a pipe out of the socket."""
         if pipe.is_removed:
@@ -517,7 +527,7 @@ class Socket:
             elif isinstance(thing, InprocPipe):
                 self._let_go(thing)
             elif thing.pipe is not None and not thing.pipe.is_removed:
-                self._let_go(thing.pipe)
+                self._let_go(thing.pipe, is_asked=True)
             else:
                 self._hang_up(thing)
 
@@ -526,14 +536,21 @@ class Socket:
         self.event(c.EVENT_CLOSED, FIRST_DESCRIPTOR + self.number, str(listener.endpoint))
         for connection in list(listener.connections):
             if connection.far is not None and not connection.far.is_removed:
-                self._let_go(connection.far)
+                self._let_go(connection.far, is_asked=not self.is_closed)
             else:
                 connection.reset()
 
     # --- closing --------------------------------------------------------------
 
-    def _let_go(self, pipe: Pipe) -> None:
-        """Close this socket's end of a pipe; what is not sent yet lingers (5.8)."""
+    def _let_go(self, pipe: Pipe, *, is_asked: bool = False) -> None:
+        """Close this socket's end of a pipe; what is not sent yet lingers (5.8).
+
+        Args:
+            pipe: Which.
+            is_asked: After `disconnect` and `unbind` the I/O thread asks the socket before it
+                hangs up, and is answered only at the next call of the owner (measured). A
+                socket that closes answers by itself.
+        """
         self.forget(pipe)
         for message in pipe.inbound:
             self.drop("closed", message)
@@ -550,7 +567,16 @@ class Socket:
                 self.scheduler.call_later(deadline_ns, lambda: self.lingered(pipe))
             return
         self.drop_all("linger", pipe.backlog)
-        self._hang_up_pipe(pipe)
+        if is_asked:
+            self.scheduler.call_later(IO_THREAD_NS, lambda: self._ask_to_hang_up(pipe))
+        else:
+            self._hang_up_pipe(pipe)
+
+    def _ask_to_hang_up(self, pipe: NetworkPipe) -> None:
+        if self.is_closed:
+            self._hang_up_pipe(pipe)
+        else:
+            self.post((self._hang_up_pipe, pipe))
 
     def lingered(self, pipe: NetworkPipe) -> None:
         """A pipe has sent the last of it, or may not try any longer."""
