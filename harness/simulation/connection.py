@@ -390,13 +390,14 @@ class Connection:
         far = self.listener.socket
         if far.type in ANNOUNCING:
             pipe.announced_id = self.listener.announced_id
+        is_first = not pipe.is_introduced
         pipe.is_introduced = True
         socket.event(c.EVENT_HANDSHAKE_SUCCEEDED, 0, self.connector.text)
         socket.note("connected", peer=str(far), endpoint=self.connector.text)
         if self.connector.is_immediate:
             socket.post((socket.command_attach, pipe))
         else:
-            socket.post((socket.command_identify, pipe))
+            socket.post((socket.command_identify if is_first else socket.command_resume, pipe))
         pipe.reported = pipe.delivered = pipe.read
         pipe.pump()
 

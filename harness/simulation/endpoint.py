@@ -15,6 +15,7 @@ UNSUITABLE = ("udp",)  # Known to libzmq, but for none of the types that we have
 ANY_HOST = "0.0.0.0"
 _LOOPBACK = {"localhost": "127.0.0.1", "lo": "127.0.0.1"}
 _HOST = re.compile(r"[A-Za-z0-9._\-\[\]:%]+\Z")
+_CONNECTED = re.compile(r"[A-Za-z0-9._\-\[\]:%;*]*\Z")
 
 
 class Endpoint(NamedTuple):
@@ -51,28 +52,33 @@ def parse(text: str, *, to_bind: bool) -> Endpoint:
         raise SimulatedError(EPROTONOSUPPORT, text)
     if transport != "tcp":
         return Endpoint(transport, address)
-    if not to_bind:
-        address = address.rpartition(";")[2]  # A source address in front changes nothing here.
+    return _bound_tcp(address, text) if to_bind else _connected_tcp(address, text)
+
+
+def _bound_tcp(address: str, text: str) -> Endpoint:
     host, separator, port = address.rpartition(":")
-    if not separator or not host:
+    if not separator:
         raise SimulatedError(EINVAL, text)
-    return Endpoint(transport, _host(host, text, to_bind), _port(port, text, to_bind))
-
-
-def _host(host: str, text: str, to_bind: bool) -> str:
-    if to_bind and host in ("*", ANY_HOST):
-        return ANY_HOST
-    if _HOST.match(host) is None:
-        # A bound interface is looked up at once, a connected one later but checked now.
-        raise SimulatedError(ENODEV if to_bind else EINVAL, text)
-    return _LOOPBACK.get(host, host)
-
-
-def _port(port: str, text: str, to_bind: bool) -> int:
-    if to_bind and port in ("*", "!"):
-        return 0
-    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+    number = 0 if port in ("*", "0") else _number(port)
+    if not number and port not in ("*", "0"):
         raise SimulatedError(EINVAL, text)
-    if int(port) == 0 and not to_bind:
+    if host == "*":
+        host = ANY_HOST
+    elif _HOST.match(host) is None:
+        raise SimulatedError(ENODEV, text)  # An interface is looked up at once.
+    return Endpoint("tcp", _LOOPBACK.get(host, host), number)
+
+
+def _connected_tcp(address: str, text: str) -> Endpoint:
+    # libzmq only looks at the characters here; what cannot be resolved is never reached.
+    host, separator, port = address.rpartition(":")
+    if not separator or not port[:1].isdigit() or _CONNECTED.match(host) is None:
         raise SimulatedError(EINVAL, text)
-    return int(port)
+    host = host.rpartition(";")[2]  # A source address in front changes nothing here.
+    return Endpoint("tcp", _LOOPBACK.get(host, host), _number(port))
+
+
+def _number(port: str) -> int:
+    """A port as libzmq reads it: the digits in front, cut to 16 bits, so that -1 is 65535."""
+    found = re.match(r"\s*[+-]?\d+", port)
+    return int(found[0]) & 0xFFFF if found else 0

@@ -8,6 +8,7 @@ Source: zeromq.md 2.5, pyzmq-seam.md 1.6, measured on libzmq 4.3.5.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from . import constants as c
@@ -88,13 +89,13 @@ OPTIONS: dict[int, Option] = {
     c.TOS: Option("tos", 0),
     c.HANDSHAKE_IVL: Option("handshake_ivl", 30000),
     c.SOCKS_PROXY: Option("socks_proxy", b"", 0, 255),
-    c.XPUB_VERBOSE: _loose_flag("xpub_verbose", frozenset({c.XPUB})),
-    c.XPUB_VERBOSER: _loose_flag("xpub_verboser", frozenset({c.XPUB})),
+    c.XPUB_VERBOSE: _loose_flag("xpub_verbose", PUBLISHERS),
+    c.XPUB_VERBOSER: _loose_flag("xpub_verboser", PUBLISHERS),
     c.XPUB_NODROP: _loose_flag("xpub_nodrop", PUBLISHERS),
     c.XPUB_MANUAL: _loose_flag("xpub_manual", frozenset({c.XPUB})),
-    c.INVERT_MATCHING: _flag("invert_matching", ALL, readable=True),
+    c.INVERT_MATCHING: Option("invert_matching", 0, -INT_MAX - 1),
     c.HEARTBEAT_IVL: Option("heartbeat_ivl", 0),
-    c.HEARTBEAT_TTL: Option("heartbeat_ttl", 0, 0, 6553599),
+    c.HEARTBEAT_TTL: Option("heartbeat_ttl", 0, -99, 6553599),
     c.HEARTBEAT_TIMEOUT: Option("heartbeat_timeout", -1, 0),
     c.CONNECT_TIMEOUT: Option("connect_timeout", 0),
     c.TCP_MAXRT: Option("tcp_maxrt", 0),
@@ -102,6 +103,13 @@ OPTIONS: dict[int, Option] = {
     c.MULTICAST_MAXTPDU: Option("multicast_maxtpdu", 1500, 1),
     c.USE_FD: Option("use_fd", -1, -1),
     c.BINDTODEVICE: Option("bindtodevice", b"", 0, 255),
+}
+
+
+# Where libzmq keeps something else than it was given.
+_KEPT_AS: dict[int, Callable[[int], int]] = {
+    c.INVERT_MATCHING: bool,
+    c.HEARTBEAT_TTL: lambda value: max(0, value - value % 100),  # On the wire in tenths of a second.
 }
 
 
@@ -154,6 +162,8 @@ class Options:
         size = len(value) if isinstance(value, bytes) else value
         if not option.low <= size <= option.high:
             raise SimulatedError(EINVAL, f"{option.name} = {value!r}")
+        if isinstance(value, int):
+            value = _KEPT_AS.get(number, int)(value)
         setattr(self, option.name, value)
         return option.name
 

@@ -131,13 +131,15 @@ def test_some_options_can_only_be_set(world, kind, option):
 @pytest.mark.parametrize(
     "text",
     ["", "nonsense", "tcp", "tcp://", "://x", "foo://bar", "tcp://127.0.0.1", "tcp://127.0.0.1:",
-     "tcp://:5555", "tcp://127.0.0.1:x", "tcp://127.0.0.1:70000", "tcp://127.0.0.1:-1", "inproc://",
-     "ipc://", "tcp://*:*", "udp://127.0.0.1:5555", "tcp://*:5x", "inproc:/x", "tcp:127.0.0.1:1",
+     "tcp://:5555", "tcp://127.0.0.1:x", "inproc://", "tcp://x:1:", "tcp://a b:1", "tcp://127.0.0.1:a1",
+     "ipc://", "tcp://*:*", "udp://127.0.0.1:5555", "inproc:/x", "tcp:127.0.0.1:1",
      "tcp://no such host:5555"],
 )  # fmt: skip
 def test_which_endpoints_are_refused(world, verb, text):
     import zmq
 
+    if not world.is_simulated:
+        return  # It is the yardstick.
     context = zmq.Context()
     real = context.socket(DEALER)
     real.linger = 0
@@ -151,10 +153,12 @@ def test_which_endpoints_are_refused(world, verb, text):
         made.close()
 
 
-@clause("2.6-connect-0", "connecting to port 0 is refused", on=("simulated-tcp", "tcp"))
-def test_port_0_cannot_be_connected_to(world):
+@clause("2.6-connect-0", "connecting to port 0 is accepted, and reaches nobody",
+        on=("simulated-tcp", "tcp"))
+def test_port_0_reaches_nobody(world):
     socket = world.socket(DEALER)
-    assert error_of(lambda: socket.connect("tcp://127.0.0.1:0")) == EINVAL
+    assert error_of(lambda: socket.connect("tcp://127.0.0.1:0")) == 0
+    assert socket.events() == 2
 
 
 @clause("2.6-in-use", "an endpoint is bound once", on=("simulated-inproc", "simulated-tcp", "inproc",
@@ -203,11 +207,11 @@ def test_a_receive_times_out(world):
 
 @clause("2.5-maxmsgsize", "a message above MAXMSGSIZE does not arrive", on=NETWORK)
 def test_too_long_a_message_disconnects_its_sender(world):
-    pull, push = world.pair(c.PULL, c.PUSH, {"maxmsgsize": 10}, reconnect_ivl=10)
-    push.send(b"x" * 10)
-    assert pull.recv() == [b"x" * 10]
-    push.send(b"x" * 11)
-    world.settle()
+    pull, push = world.pair(c.PULL, c.PUSH, {"maxmsgsize": 1000}, reconnect_ivl=10)
+    push.send(b"x" * 1000)
+    assert pull.recv() == [b"x" * 1000]
+    push.send(b"x" * 1001)
+    world.sleep_ms(100)
     push.send(b"short")
     assert pull.recv() == [b"short"]
 
@@ -228,7 +232,7 @@ def test_rcvmore(world):
 def heard(world, pair):
     """The events that a monitor has told, and where."""
     found = []
-    while pair.is_readable(60):
+    while len(found) < 10 and pair.is_readable(60):
         head, endpoint = pair.recv()
         assert len(head) == 6
         found.append((int.from_bytes(head[:2], "little"), endpoint))

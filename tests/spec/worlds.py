@@ -383,7 +383,7 @@ class SimulatedWorld(World):
         task = self.scheduler.spawn("test", "node", test)
 
         def body() -> None:
-            while not task.is_done:
+            while not task.is_done and self.scheduler.now_ns < 60 * c.NS_PER_S:
                 self.scheduler.sleep(c.NS_PER_MS)
             self.scheduler.stop()
 

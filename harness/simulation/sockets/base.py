@@ -159,6 +159,9 @@ class Socket:
     def _introduce(self, pipe: Pipe) -> None:
         """The handshake of a connecting pipe has told who the peer is."""
 
+    def _resume(self, pipe: Pipe) -> None:
+        """A connecting pipe has a connection again, perhaps to somebody else."""
+
     # --- commands -------------------------------------------------------------
 
     def post(self, command: tuple[Callable[[Any], object], Any]) -> None:
@@ -221,6 +224,11 @@ class Socket:
         if not pipe.is_removed:
             self._introduce(pipe)
 
+    def command_resume(self, pipe: NetworkPipe) -> None:
+        """A connecting pipe has a connection again."""
+        if not pipe.is_removed:
+            self._resume(pipe)
+
     def command_terminate(self, pipe: NetworkPipe) -> None:
         """The I/O thread gives up a connection for good.
 
@@ -236,9 +244,15 @@ class Socket:
         The other side is asked and answers through the mailbox; until the owner has seen
         that, the pipe keeps its place and its routing id (5.3.5).
         """
-        if not pipe.is_acknowledged:
-            pipe.is_acknowledged = True
-            self.scheduler.call_later(IO_THREAD_NS, lambda: self.post((self.forget, pipe)))
+        if pipe.is_acknowledged:
+            return
+        pipe.is_acknowledged = True
+        answer = (self.forget, pipe)
+        if isinstance(pipe, InprocPipe) and not pipe.peer.socket.is_closed:
+            # After a disconnect() it is the owner of the other end who answers, at its next call.
+            pipe.peer.socket.post((self.post, answer))
+        else:
+            self.scheduler.call_later(IO_THREAD_NS, lambda: self.post(answer))
 
     def forget(self, pipe: Pipe) -> None:
         """Take a pipe out of the socket."""

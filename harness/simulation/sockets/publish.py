@@ -176,10 +176,9 @@ class XSub(Socket):
 
     def _attach(self, pipe: Pipe) -> None:
         self.fair_queue.attach(pipe)
-        if pipe.is_introduced:
-            self._introduce(pipe)
+        self._resume(pipe)
 
-    def _introduce(self, pipe: Pipe) -> None:
+    def _resume(self, pipe: Pipe) -> None:
         # The peer of a new connection knows nothing of what was asked before.
         for topic in self._topics:
             if pipe.is_writable():
