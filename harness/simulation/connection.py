@@ -172,7 +172,10 @@ class Wire:
             if target.socket.is_strict_reader and self._is_refused(target, message):
                 return
             target.delivered += 1
-            target.put(message)
+            target.inbound.append(message)  # As `target.put(message)`.
+            if target.is_asleep:
+                target.is_asleep = False
+                target.socket.post(target.read_command)
         if self.source.backlog:
             self.source.pump()
         if in_flight and not self._is_armed:

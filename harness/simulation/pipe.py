@@ -17,6 +17,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from .rotation import NOWHERE
+
 if TYPE_CHECKING:
     from .connection import Connector, Wire
     from .sockets.base import Socket
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 Message = list[bytes]
 
 NEVER = -1
-NOWHERE = -1
 
 
 def low_water_mark(limit: int) -> int:

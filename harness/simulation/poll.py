@@ -73,10 +73,8 @@ def _look(items: Sequence[tuple[Socket, int]]) -> list[int]:
             raise SimulatedError(socket.refusal, str(socket))
         if socket.mailbox:
             socket.drain()
-        events = 0
-        if wanted & 1 and (socket._parts or socket.has_in()):
-            events = 1
-        if wanted & 2 and socket.has_out():
-            events |= 2
+        events = wanted & c.POLLIN and (1 if socket._parts or socket.has_in() else 0)
+        if wanted & c.POLLOUT and socket.has_out():
+            events |= c.POLLOUT
         found.append(events)
     return found

@@ -10,10 +10,13 @@ Source: zeromq.md 5.6; libzmq's load balancer and fair queue behave so.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from .pipe import Message, Pipe
+
+NOWHERE: Final = -1
+"""The slot of a pipe that is in no list."""
 
 
 class LoadBalancer:
@@ -65,7 +68,7 @@ class LoadBalancer:
             self._swap(slot, self.active)
             if self.current == self.active:
                 self.current = 0
-        slot = pipe.out_slot
+        slot, pipe.out_slot = pipe.out_slot, NOWHERE
         last = self.pipes.pop()
         if last is not pipe:
             self.pipes[slot] = last
@@ -97,13 +100,17 @@ class FairQueue:
         """A new pipe joins at the end of those in the game."""
         pipe.in_slot = len(self.pipes)
         self.pipes.append(pipe)
+        # From now on the command that a sleeping pipe has something comes straight here.
+        pipe.read_command = (self.activate, pipe)
         self.activate(pipe)
 
     def activate(self, pipe: Pipe) -> None:
-        """A pipe has something again."""
-        if pipe.in_slot >= self.active:
-            self._swap(pipe.in_slot, self.active)
-            self.active += 1
+        """A pipe has something again; nothing happens to one that is in the game, or gone."""
+        slot, active = pipe.in_slot, self.active
+        if slot >= active:
+            if slot != active:
+                self._swap(slot, active)
+            self.active = active + 1
 
     def take(self) -> Message | None:
         """The next message, its pipe in `last`; None if there is none."""
@@ -137,10 +144,11 @@ class FairQueue:
             # Reading to the end is what makes a socket forget a peer (5.2.6, 5.3.5).
             pipe.socket.acknowledge_end(pipe)
         pipe.is_asleep = True
-        self.active -= 1
-        self._swap(self.current, self.active)
-        if self.current == self.active:
+        self.active = active = self.active - 1
+        if self.current == active:
             self.current = 0
+        else:
+            self._swap(self.current, active)
 
     def remove(self, pipe: Pipe) -> None:
         """A pipe has gone."""
@@ -150,7 +158,7 @@ class FairQueue:
             self._swap(slot, self.active)
             if self.current == self.active:
                 self.current = 0
-        slot = pipe.in_slot
+        slot, pipe.in_slot = pipe.in_slot, NOWHERE
         last = self.pipes.pop()
         if last is not pipe:
             self.pipes[slot] = last

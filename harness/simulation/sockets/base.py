@@ -78,6 +78,7 @@ class Socket:
         self.simulation = simulation
         self.scheduler = simulation.scheduler
         self.network = simulation.network
+        self._ready = simulation.scheduler.ready
         self.node = context.node
         self.number = simulation.next_socket_number()
         self.options = Options(self.type)
@@ -168,7 +169,9 @@ class Socket:
         """Put a command into the mailbox and wake who waits for this socket."""
         self.mailbox.append(command)
         for task in self.waiters:
-            self.scheduler.wake(task)
+            if task.is_parked:  # As `Scheduler.wake`, unrolled.
+                task.is_parked = False
+                self._ready.append(task)
 
     def drain(self) -> None:
         """Do what the commands say."""
@@ -286,7 +289,7 @@ class Socket:
                 self.send(frame, flags | c.SNDMORE)
             self.send(message[-1], flags & ~c.SNDMORE)
         elif not self._put(message):
-            self._until(lambda: self._put(message), flags, self._sending, self.options.sndtimeo)
+            self._send_later(lambda: self._put(message), flags)
 
     def send(self, frame: bytes, flags: int = 0) -> None:
         """Send one frame; with SNDMORE the message goes on. Raises as `send_message`."""
@@ -298,8 +301,7 @@ class Socket:
             if self.mailbox:
                 self._drain_before_send()
             if not self._open(frame, True):
-                timeout_ms = self.options.sndtimeo
-                self._until(lambda: self._open(frame, True), flags, self._sending, timeout_ms)
+                self._send_later(lambda: self._open(frame, True), flags)
             self._outgoing = [frame]
             self._is_loss_told = False
             return
@@ -341,22 +343,34 @@ class Socket:
         return found
 
     def _take_later(self, flags: int) -> Message:
+        """There is nothing just now: look into the mailbox, then wait for commands."""
         if not self.can_receive:
             raise SimulatedError(c.ENOTSUP, f"receive on {self}")
-        found: Message | None = None
-
-        def take() -> bool:
-            nonlocal found
-            found = self._take()
-            return found is not None
-
+        found: Message | None
         if self.mailbox:
             self.drain()
-            take()
-        if found is None:
-            self._until(take, flags, self._receiving, self.options.rcvtimeo)
-        assert found is not None
-        return found
+            found = self._take()
+            if found is not None:
+                return found
+        deadline_ns = self._deadline_ns(flags, self._receiving, self.options.rcvtimeo)
+        scheduler = self.scheduler
+        task = scheduler.current
+        assert task is not None, f"{self._receiving}, outside of any task"
+        self.waiters.append(task)
+        try:
+            while True:
+                in_time = scheduler.park(self._receiving, deadline_ns)
+                if self.refusal:
+                    raise SimulatedError(self.refusal, str(self))
+                if self.mailbox:
+                    self.drain()
+                    found = self._take()
+                    if found is not None:
+                        return found
+                if not in_time:
+                    raise SimulatedError(c.EAGAIN, f"receive on {self}")
+        finally:
+            self.waiters.remove(task)
 
     def recv(self, flags: int = 0) -> bytes:
         """Receive one frame; `rcvmore` says whether the message goes on. Raises as above."""
@@ -372,38 +386,33 @@ class Socket:
 
     # --- waiting --------------------------------------------------------------
 
-    def _until(
-        self, is_done: Callable[[], bool], flags: int, reason: Wait, timeout_ms: int
-    ) -> None:
-        """Wait for commands until something can be done that could not be just now."""
+    def _deadline_ns(self, flags: int, reason: Wait, timeout_ms: int) -> int | None:
+        """Until when a call waits; None is for ever, and not at all is EAGAIN."""
         if flags & c.DONTWAIT or timeout_ms == 0:
             self.scheduler.fruitless()
             raise SimulatedError(c.EAGAIN, f"{reason.verb} on {self}")
-        deadline_ns = None
-        if timeout_ms > 0:
-            deadline_ns = self.scheduler.now_ns + timeout_ms * c.NS_PER_MS
-        in_time = True
-        while True:
-            if self.mailbox:
-                self.drain()
-                if is_done():
-                    return
-            if not in_time:
-                raise SimulatedError(c.EAGAIN, f"{reason.verb} on {self}")
-            in_time = self.wait(reason, deadline_ns)
+        return None if timeout_ms < 0 else self.scheduler.now_ns + timeout_ms * c.NS_PER_MS
 
-    def wait(self, reason: object, deadline_ns: int | None) -> bool:
-        """Park the current task until a command comes; False if the deadline came first."""
+    def _send_later(self, is_sent: Callable[[], bool], flags: int) -> None:
+        """There is no room just now: look into the mailbox, then wait for commands."""
+        deadline_ns = self._deadline_ns(flags, self._sending, self.options.sndtimeo)
         task = self.scheduler.current
-        assert task is not None, f"{reason}, outside of any task"
+        assert task is not None, f"{self._sending}, outside of any task"
+        in_time = True
         self.waiters.append(task)
         try:
-            in_time = self.scheduler.park(reason, deadline_ns)
+            while True:
+                if self.refusal:
+                    raise SimulatedError(self.refusal, str(self))
+                if self.mailbox:
+                    self.drain()
+                    if is_sent():
+                        return
+                if not in_time:
+                    raise SimulatedError(c.EAGAIN, f"send on {self}")
+                in_time = self.scheduler.park(self._sending, deadline_ns)
         finally:
             self.waiters.remove(task)
-        if self.refusal:
-            raise SimulatedError(self.refusal, str(self))
-        return in_time
 
     def events(self) -> int:
         """What EVENTS says: POLLIN and POLLOUT, after a look into the mailbox (5.11)."""

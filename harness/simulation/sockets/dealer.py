@@ -26,6 +26,10 @@ class Dealer(Socket):
         super().__init__(context)
         self.load_balancer = LoadBalancer()
         self.fair_queue = FairQueue()
+        if type(self) is Dealer:
+            # The same as the methods below, a call cheaper.
+            self._take = self.fair_queue.take  # type: ignore[method-assign]
+            self.has_in = self.fair_queue.has_any  # type: ignore[method-assign]
 
     def _take(self) -> Message | None:
         return self.fair_queue.take()

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from .. import constants as c
 from ..constants import SimulatedError
-from ..pipe import NOWHERE, Message, Pipe
-from ..rotation import FairQueue
+from ..pipe import Message, Pipe
+from ..rotation import NOWHERE, FairQueue
 from .base import Socket
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from ...errors import MisuseError
 from .. import constants as c
 from ..constants import EHOSTUNREACH, SimulatedError
-from ..pipe import NOWHERE, InprocPipe, Message, Pipe
-from ..rotation import FairQueue
+from ..pipe import InprocPipe, Message, Pipe
+from ..rotation import NOWHERE, FairQueue
 from .base import Socket
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ class Router(Socket):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.fair_queue = FairQueue()
+        if type(self) is Router:
+            self.has_in = self.fair_queue.has_any  # type: ignore[method-assign]
         self.peers: dict[bytes, Pipe] = {}
         # libzmq starts at random; any start will do that differs from socket to socket (5.3.1).
         self._anonymous = (self.number + 1) * 2246822519 & 0xFFFFFFFF
