@@ -479,7 +479,7 @@ class Connection:
 
     def _lost_far(self) -> None:
         pipe = self.far
-        if pipe is None or pipe.socket.is_closed and not pipe.is_lingering:
+        if pipe is None or (pipe.socket.is_closed and not pipe.is_lingering):
             return
         socket = pipe.socket
         socket.event(c.EVENT_DISCONNECTED, self.number, str(self.listener.endpoint))

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..errors import MisuseError
+from .constants import NS_PER_MS
 
 if TYPE_CHECKING:
     from .choices import Choices
@@ -35,7 +36,7 @@ class Way:
     """
 
     __slots__ = (
-        "_choose", "_scheduler", "_waiting", "is_cut", "is_held", "least_ns", "levels", "source",
+        "_choose", "_holds", "_scheduler", "_waiting", "is_cut", "is_held", "least_ns", "levels", "source",
         "step_ns", "target", "wires",
     )  # fmt: skip
 
@@ -47,6 +48,7 @@ class Way:
         self.is_held = False
         self.is_cut = False
         self.wires: list[Wire] = []
+        self._holds = 0
         self._waiting: list[Callable[[], object]] = []
         self.least_ns = self.step_ns = 0
         self.levels = 1
@@ -77,8 +79,29 @@ class Way:
         return self._scheduler.call_later(self.latency_ns(), callback).time_ns
 
     def hold(self) -> None:
-        """Let nothing through until `release`; nothing is lost by that."""
+        """Let nothing through until `release`; only heartbeats break a connection for that."""
         self.is_held = True
+        self._holds += 1
+        for wire in self.wires:
+            self._await_heartbeat(wire, self._holds)
+
+    def _await_heartbeat(self, wire: Wire, hold: int) -> None:
+        # Pings themselves are not simulated, since they would keep the clock going for ever:
+        # only their absence has an effect, and only a way that is held makes them absent.
+        for pipe in (wire.source, wire.target):
+            options = pipe.socket.options
+            if not options.heartbeat_ivl:
+                continue
+            timeout_ms = options.heartbeat_timeout
+            silence_ms = options.heartbeat_ivl + (
+                timeout_ms if timeout_ms >= 0 else options.heartbeat_ivl
+            )
+
+            def check() -> None:
+                if self.is_held and self._holds == hold:
+                    wire.connection.reset()
+
+            self._scheduler.call_later(silence_ms * NS_PER_MS, check)
 
     def release(self) -> None:
         """Let through what was held, in order."""

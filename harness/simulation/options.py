@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ..errors import MisuseError
 from . import constants as c
 from .constants import EINVAL, SimulatedError
 
@@ -106,6 +107,14 @@ OPTIONS: dict[int, Option] = {
 }
 
 
+# What would change what a program sees, but is not modelled: refused by name, never ignored.
+NOT_SIMULATED: dict[int, str] = {
+    c.CONFLATE: "a pipe that keeps one message only is not modelled",
+    c.ROUTER_RAW: "connections without ZMTP are not modelled",
+    c.XPUB_MANUAL: "subscriptions that the application decides are not modelled",
+    c.SOCKS_PROXY: "proxies between peers are not modelled",
+}
+
 # Where libzmq keeps something else than it was given.
 _KEPT_AS: dict[int, Callable[[int], int]] = {
     c.INVERT_MATCHING: bool,
@@ -142,7 +151,8 @@ class Options:
     req_correlate: int
     req_relaxed: int
     handshake_ivl: int
-    conflate: int
+    heartbeat_ivl: int
+    heartbeat_timeout: int
     xpub_verbose: int
     xpub_verboser: int
     xpub_nodrop: int
@@ -162,6 +172,11 @@ class Options:
         size = len(value) if isinstance(value, bytes) else value
         if not option.low <= size <= option.high:
             raise SimulatedError(EINVAL, f"{option.name} = {value!r}")
+        if number in NOT_SIMULATED and value != option.default:
+            raise MisuseError(
+                f"{option.name} = {value!r} cannot be simulated: {NOT_SIMULATED[number]}. "
+                "Run this scenario on real sockets"
+            )
         if isinstance(value, int):
             value = _KEPT_AS.get(number, int)(value)
         setattr(self, option.name, value)

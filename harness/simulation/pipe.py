@@ -206,8 +206,18 @@ class NetworkPipe(Pipe):
     """
 
     __slots__ = (
-        "backlog", "connector", "delivered", "inbound_limit", "is_lingering", "peer_text",
-        "reported", "source", "taken", "take_report_at", "take_report_step", "wire",
+        "backlog",
+        "connector",
+        "delivered",
+        "inbound_limit",
+        "is_lingering",
+        "peer_text",
+        "reported",
+        "source",
+        "take_report_at",
+        "take_report_step",
+        "taken",
+        "wire",
     )  # fmt: skip
 
     transport = "network"

@@ -380,7 +380,7 @@ class Scheduler:
             argument.callback = None
             self._move(time_ns)
             try:
-                callback()  # type: ignore[call-arg]
+                callback()
             except BaseException as error:
                 self._failure = error
             return

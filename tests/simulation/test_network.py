@@ -7,8 +7,14 @@ import subprocess
 import sys
 
 import pytest
-from reqrep.harness.simulation import SeededChoices, SimulatedError, Simulation, poll
-from reqrep.harness.simulation import constants as c
+
+from reqrep.harness.simulation import (
+    SeededChoices,
+    SimulatedError,
+    Simulation,
+    constants as c,
+    poll,
+)
 
 AT = "tcp://127.0.0.1:5555"
 
@@ -251,12 +257,13 @@ def test_the_same_seed_gives_the_same_run():
 
 
 def test_the_same_seed_gives_the_same_run_in_another_process_and_hash_seed():
-    code = f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r})\n" \
-           "import test_network, hashlib\n" \
-           "print(hashlib.sha256(repr(test_network.busy_run(5)).encode()).hexdigest())"  # fmt: skip
+    code = (
+        "import hashlib, sys; sys.path.insert(0, sys.argv[1]); import test_network; "
+        "print(hashlib.sha256(repr(test_network.busy_run(5)).encode()).hexdigest())"
+    )
     digests = {
         subprocess.run(
-            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed},
+            [sys.executable, "-c", code, os.path.dirname(__file__)], env={**os.environ, "PYTHONHASHSEED": seed},
             capture_output=True, text=True, check=True,
         ).stdout
         for seed in ("1", "2")
@@ -306,3 +313,37 @@ def test_the_constants_are_libzmqs():
             if int(theirs) != value:
                 wrong.append((name, value, int(theirs)))
     assert wrong == []
+
+
+@pytest.mark.parametrize(("interval", "comes"), [(0, b"kept"), (100, b"again")])
+def test_heartbeats_break_a_connection_that_is_held(interval, comes):
+    simulation, drops = make()
+    got = []
+
+    def server(context):
+        socket = context.socket(c.PULL)
+        socket.bind(AT)
+        got.append(socket.recv_message())
+
+    def client(context):
+        socket = context.socket(c.PUSH)
+        socket.set(c.HEARTBEAT_IVL, interval)
+        socket.connect(AT)
+        simulation.scheduler.sleep(c.NS_PER_MS)
+        simulation.network.hold("client", "server")
+        socket.send_message([b"kept"])
+        simulation.scheduler.sleep(c.NS_PER_S)
+        simulation.network.release("client", "server")
+        socket.send_message([b"again"])
+
+    assert run(simulation, server, client).kind == "finished"
+    assert got == [[comes]]
+    assert drops == (["peer lost"] if interval else [])
+
+
+def test_what_is_not_simulated_is_refused_by_name():
+    from reqrep.harness.errors import MisuseError
+
+    simulation, _ = make()
+    with pytest.raises(MisuseError, match="conflate = 1 cannot be simulated"):
+        simulation.context("node").socket(c.SUB).set(c.CONFLATE, 1)

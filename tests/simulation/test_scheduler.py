@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from reqrep.harness.errors import HarnessBug
 from reqrep.harness.simulation import Choices, Scheduler, SeededChoices, SparseChoices
 

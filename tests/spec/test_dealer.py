@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clauses import INPROC, NETWORK, clause
+
 from reqrep.harness.simulation.constants import (
     DEALER,
     EAGAIN,
@@ -111,7 +112,7 @@ def test_a_full_peer_is_passed_over(world):
     if world.is_network:
         dealer.connect(world.fixed_endpoint())
     else:
-        full, full_at = world.bound(DEALER, rcvhwm=1)
+        _full, full_at = world.bound(DEALER, rcvhwm=1)
         dealer.connect(full_at)
     dealer.connect(endpoint)
     world.settle()

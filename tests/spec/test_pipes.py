@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 from clauses import INPROC, NETWORK, clause
+from worlds import binds
+
 from reqrep.harness.simulation.constants import (
     DEALER,
-    EADDRINUSE,
     EAGAIN,
     ENOENT,
     ETERM,
@@ -128,19 +129,10 @@ def test_a_request_waits_for_the_next_server(world):
     req.send(b"2")
     world.settle()
     successor = world.socket(REP)
-    assert world.eventually(lambda: _binds(successor, endpoint))
+    assert world.eventually(lambda: binds(successor, endpoint))
     assert successor.recv() == [b"2"]
     successor.send(b"two")
     assert req.recv() == [b"two"]
-
-
-def _binds(socket, endpoint):
-    try:
-        socket.bind(endpoint)
-    except Exception as error:
-        assert error.errno == EADDRINUSE  # type: ignore[attr-defined]
-        return False
-    return True
 
 
 @clause("5.2.4", "what waits for a bound socket's lost peer is lost, not given to another")
@@ -207,7 +199,7 @@ def test_a_taken_request_is_not_repeated(world):
     rep.close(0)
     world.settle()
     successor = world.socket(REP)
-    assert world.eventually(lambda: _binds(successor, endpoint))
+    assert world.eventually(lambda: binds(successor, endpoint))
     assert not successor.is_readable(100)
     assert req.recv_error() == EAGAIN
 

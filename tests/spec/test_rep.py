@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from clauses import clause
+
 from reqrep.harness.simulation.constants import (
     DEALER,
     EAGAIN,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clauses import INPROC, NETWORK, clause
+
 from reqrep.harness.simulation.constants import (
     DEALER,
     EAGAIN,

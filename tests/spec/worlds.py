@@ -14,8 +14,8 @@ from itertools import count
 from typing import Any
 
 import zmq
-from reqrep.harness.simulation import SimulatedError, Simulation, poll, proxy
-from reqrep.harness.simulation import constants as c
+
+from reqrep.harness.simulation import SimulatedError, Simulation, constants as c, poll, proxy
 
 LIMIT_MS = 3000
 SETTLE_MS = 40
@@ -116,6 +116,11 @@ def error_of(call: Callable[[], object]) -> int:
     except (SimulatedError, zmq.ZMQError) as error:
         return int(error.errno or 0)
     return 0
+
+
+def binds(socket: SpecSocket, endpoint: str) -> bool:
+    """Try to bind an endpoint that its last owner may not have left yet."""
+    return error_of(lambda: socket.bind(endpoint)) == 0
 
 
 class World:
