@@ -134,6 +134,10 @@ class Context:
         self._bound[name] = socket
         for pipe in self._pending.pop(name, []):
             self._join(pipe, socket)
+            # The binder reads the routing id, and by that it reports; so a connector that was
+            # full learns that there is room now (measured).
+            if pipe.peer.report_step:
+                pipe.peer.tell_read(0)
             pipe.socket.post((pipe.socket.command_identify, pipe))
 
     def connect_inproc(self, socket: Socket, name: str) -> InprocPipe:

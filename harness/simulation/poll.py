@@ -73,8 +73,9 @@ def _look(items: Sequence[tuple[Socket, int]]) -> list[int]:
             raise SimulatedError(socket.refusal, str(socket))
         if socket.mailbox:
             socket.drain()
-        events = wanted & c.POLLIN and (1 if socket._parts or socket.has_in() else 0)
-        if wanted & c.POLLOUT and socket.has_out():
-            events |= c.POLLOUT
+        # Room first, as in `Socket.events`.
+        events = c.POLLOUT if wanted & c.POLLOUT and socket.has_out() else 0
+        if wanted & c.POLLIN and (socket._parts or socket.has_in()):
+            events |= c.POLLIN
         found.append(events)
     return found

@@ -420,8 +420,9 @@ class Socket:
             raise SimulatedError(self.refusal, str(self))
         if self.mailbox:
             self.drain()
-        found = c.POLLIN if self._parts or self.has_in() else 0
-        return found | c.POLLOUT if self.has_out() else found
+        # Room first, as libzmq asks: looking for input may find that a pipe has ended.
+        found = c.POLLOUT if self.has_out() else 0
+        return found | c.POLLIN if self._parts or self.has_in() else found
 
     # --- options --------------------------------------------------------------
 

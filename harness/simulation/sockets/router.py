@@ -99,7 +99,12 @@ class Router(Socket):
     def has_out(self) -> bool:
         if not self.options.router_mandatory:
             return True
-        return any(pipe.is_writable() for pipe in self.peers.values())
+        # Only the limits count here: a peer that has gone is room until its pipe is read to the
+        # end (measured), although a send to it is refused.
+        return any(
+            not pipe.limit or pipe.written - pipe.credit < pipe.limit
+            for pipe in self.peers.values()
+        )
 
     # --- peers ----------------------------------------------------------------
 
