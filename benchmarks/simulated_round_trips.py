@@ -1,6 +1,6 @@
 """How many round trips a CPU second the simulation makes through a broker in Python.
 
-    PYTHONPATH=src python benchmarks/simulated_round_trips.py [round trips]
+PYTHONPATH=src python benchmarks/simulated_round_trips.py [round trips]
 """
 
 from __future__ import annotations
@@ -71,5 +71,7 @@ if __name__ == "__main__":
             for seed in (None, 1):
                 rates = sorted(run(total, transport, clients, workers, seed) for _ in range(3))
                 kind = "calm" if seed is None else "seeded"
-                print(f"{transport:6} {clients:2} clients {workers} workers {kind:6}: "
-                      f"{rates[1]:8,.0f} round trips/s [{rates[0]:,.0f} - {rates[2]:,.0f}]")
+                print(
+                    f"{transport:6} {clients:2} clients {workers} workers {kind:6}: "
+                    f"{rates[1]:8,.0f} round trips/s [{rates[0]:,.0f} - {rates[2]:,.0f}]"
+                )

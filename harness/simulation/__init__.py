@@ -1,13 +1,13 @@
 """A simulated libzmq: one thread, virtual time, no zmq.
 
-    scheduler.py   tasks and time              choices.py   the one place of decisions
-    pipe.py        what a socket sees of a connection; limits
-    rotation.py    which pipe is next
-    network.py, link.py, connection.py         tcp and ipc
-    sockets/       the types; rules.py has the state machines as tables
-    context.py     sockets of a node, inproc names, the end
-    poll.py, proxy.py                          on top of sockets
-    simulation.py  all of it put together: start here
+scheduler.py   tasks and time              choices.py   the one place of decisions
+pipe.py        what a socket sees of a connection; limits
+rotation.py    which pipe is next
+network.py, link.py, connection.py         tcp and ipc
+sockets/       the types; rules.py has the state machines as tables
+context.py     sockets of a node, inproc names, the end
+poll.py, proxy.py                          on top of sockets
+simulation.py  all of it put together: start here
 """
 
 from __future__ import annotations

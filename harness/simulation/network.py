@@ -77,7 +77,8 @@ class Network:
             return False
         if endpoint.address == ANY_HOST:
             return any(
-                other.transport == "tcp" and other.port == endpoint.port for other in self._listeners
+                other.transport == "tcp" and other.port == endpoint.port
+                for other in self._listeners
             )
         return endpoint in self._listeners or endpoint._replace(address=ANY_HOST) in self._listeners
 

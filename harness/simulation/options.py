@@ -118,7 +118,9 @@ NOT_SIMULATED: dict[int, str] = {
 # Where libzmq keeps something else than it was given.
 _KEPT_AS: dict[int, Callable[[int], int]] = {
     c.INVERT_MATCHING: bool,
-    c.HEARTBEAT_TTL: lambda value: max(0, value - value % 100),  # On the wire in tenths of a second.
+    c.HEARTBEAT_TTL: lambda value: max(
+        0, value - value % 100
+    ),  # On the wire in tenths of a second.
 }
 
 

@@ -25,9 +25,13 @@ class _Poll:
     def __str__(self) -> str:
         parts = []
         for socket, flags in self.items:
-            wanted = [name for bit, name in ((c.POLLIN, "input"), (c.POLLOUT, "room")) if flags & bit]
+            wanted = [
+                name for bit, name in ((c.POLLIN, "input"), (c.POLLOUT, "room")) if flags & bit
+            ]
             verb = "receive" if flags & c.POLLIN else "send"
-            parts.append(f"{' or '.join(wanted) or 'nothing'} on {socket} ({socket.waits_for(verb)})")
+            parts.append(
+                f"{' or '.join(wanted) or 'nothing'} on {socket} ({socket.waits_for(verb)})"
+            )
         return "poll for " + ", ".join(parts)
 
 

@@ -1,8 +1,8 @@
 """A simulated run: scheduler, network, contexts, and who observes them.
 
-    simulation = Simulation(SeededChoices(7))
-    simulation.scheduler.spawn("server", "server-0", server, simulation.context("server-0"))
-    outcome = simulation.run()
+simulation = Simulation(SeededChoices(7))
+simulation.scheduler.spawn("server", "server-0", server, simulation.context("server-0"))
+outcome = simulation.run()
 """
 
 from __future__ import annotations

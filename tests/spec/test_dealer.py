@@ -129,7 +129,9 @@ def test_sends_rotate(world):
     for number in range(9):
         dealer.send(b"%d" % number)
     for index, peer in enumerate(peers):
-        assert [peer.recv() for _ in range(3)] == [[b"%d" % (index + 3 * turn)] for turn in range(3)]
+        assert [peer.recv() for _ in range(3)] == [
+            [b"%d" % (index + 3 * turn)] for turn in range(3)
+        ]
 
 
 @clause("DEALER-9", "without a peer that has room a send blocks or is refused")
@@ -200,9 +202,7 @@ def test_the_last_pipe_takes_the_place_of_one_that_went(world):
     order = []
     for _ in range(6):
         dealer.send(b"x")
-        assert world.eventually(
-            lambda: any(peers[index].events() & POLLIN for index in remaining)
-        )
+        assert world.eventually(lambda: any(peers[index].events() & POLLIN for index in remaining))
         [reader] = [index for index in remaining if peers[index].events() & POLLIN]
         peers[reader].recv()
         order.append(reader)
@@ -318,8 +318,9 @@ def test_push_deals_out_in_turn(world):
     assert pulls[0].send_error(b"x") == 95
 
 
-@clause("5.1.6", "a second connect() to the same endpoint text makes no second connection",
-        on=NETWORK)
+@clause(
+    "5.1.6", "a second connect() to the same endpoint text makes no second connection", on=NETWORK
+)
 def test_dealer_keeps_one_connection_per_endpoint(world):
     peer, endpoint = world.bound(DEALER)
     dealer = world.socket(DEALER)

@@ -76,8 +76,9 @@ INT_OPTIONS = [
 ]  # fmt: skip
 
 
-@clause("2.5-values", "which values an integer option takes, and on which types",
-        on=("simulated-tcp",))
+@clause(
+    "2.5-values", "which values an integer option takes, and on which types", on=("simulated-tcp",)
+)
 @pytest.mark.parametrize("kind", TYPES, ids=name)
 def test_each_integer_option_takes_what_libzmq_takes(world, kind):
     import zmq
@@ -124,8 +125,9 @@ def test_some_options_can_only_be_set(world, kind, option):
     assert error_of(lambda: socket.get(option)) == EINVAL
 
 
-@clause("2.6-endpoints", "which endpoints are refused, with which error",
-        on=("simulated-tcp", "tcp"))
+@clause(
+    "2.6-endpoints", "which endpoints are refused, with which error", on=("simulated-tcp", "tcp")
+)
 @pytest.mark.parametrize("verb", ["bind", "connect"])
 @pytest.mark.parametrize(
     "text",
@@ -152,16 +154,22 @@ def test_which_endpoints_are_refused(world, verb, text):
         made.close()
 
 
-@clause("2.6-connect-0", "connecting to port 0 is accepted, and reaches nobody",
-        on=("simulated-tcp", "tcp"))
+@clause(
+    "2.6-connect-0",
+    "connecting to port 0 is accepted, and reaches nobody",
+    on=("simulated-tcp", "tcp"),
+)
 def test_port_0_reaches_nobody(world):
     socket = world.socket(DEALER)
     assert error_of(lambda: socket.connect("tcp://127.0.0.1:0")) == 0
     assert socket.events() == 2
 
 
-@clause("2.6-in-use", "an endpoint is bound once", on=("simulated-inproc", "simulated-tcp", "inproc",
-                                                      "tcp"))
+@clause(
+    "2.6-in-use",
+    "an endpoint is bound once",
+    on=("simulated-inproc", "simulated-tcp", "inproc", "tcp"),
+)
 def test_an_endpoint_is_bound_once(world):
     _first, endpoint = world.bound(DEALER)
     second = world.socket(DEALER)
@@ -246,8 +254,11 @@ def watched(world, socket, number=0):
     return pair
 
 
-@clause("5.2.9a", "events of a server: LISTENING, ACCEPTED, HANDSHAKE_SUCCEEDED, DISCONNECTED",
-        on=NETWORK)
+@clause(
+    "5.2.9a",
+    "events of a server: LISTENING, ACCEPTED, HANDSHAKE_SUCCEEDED, DISCONNECTED",
+    on=NETWORK,
+)
 def test_events_of_a_server(world):
     server = world.socket(REP)
     pair = watched(world, server)
@@ -282,8 +293,11 @@ def test_events_of_a_client(world):
     assert events[: len(start) + 1] == [*start, c.EVENT_CONNECT_RETRIED]
 
 
-@clause("5.2.9c", "events of a refused connection: DELAYED, CLOSED, RETRIED", on=("simulated-tcp",
-                                                                                "tcp"))
+@clause(
+    "5.2.9c",
+    "events of a refused connection: DELAYED, CLOSED, RETRIED",
+    on=("simulated-tcp", "tcp"),
+)
 def test_events_of_a_refused_connection(world):
     client = world.socket(REQ, reconnect_ivl=40)
     pair = watched(world, client)

@@ -219,8 +219,11 @@ def test_connecting_before_the_bind(world):
     assert req.recv() == [b"reply"]
 
 
-@clause("5.9-attached-inproc", "over inproc a bound socket can send right after the connect()",
-        on=INPROC)
+@clause(
+    "5.9-attached-inproc",
+    "over inproc a bound socket can send right after the connect()",
+    on=INPROC,
+)
 def test_inproc_is_connected_at_once(world):
     dealer, endpoint = world.bound(DEALER)
     peer = world.socket(DEALER)
@@ -230,8 +233,11 @@ def test_inproc_is_connected_at_once(world):
 
 
 # On a loaded machine libzmq may have shaken hands before the next line of Python runs.
-@clause("5.9-attached-network", "over the network it cannot: the handshake takes its time",
-        on=("simulated-tcp",))
+@clause(
+    "5.9-attached-network",
+    "over the network it cannot: the handshake takes its time",
+    on=("simulated-tcp",),
+)
 def test_a_network_connection_takes_time(world):
     dealer, endpoint = world.bound(DEALER)
     peer = world.socket(DEALER)
@@ -260,7 +266,9 @@ def test_inproc_never_reconnects(world):
 
 
 @clause("5.9-types", "over the network illegal pairs are refused in the handshake", on=NETWORK)
-@pytest.mark.parametrize(("bound", "connected"), [(REQ, REQ), (REP, REP), (DEALER, REQ), (ROUTER, REP)])
+@pytest.mark.parametrize(
+    ("bound", "connected"), [(REQ, REQ), (REP, REP), (DEALER, REQ), (ROUTER, REP)]
+)
 def test_illegal_pairs_exchange_nothing(world, bound, connected):
     one, endpoint = world.bound(bound)
     other = world.socket(connected, reconnect_ivl=10)
@@ -273,8 +281,11 @@ def test_illegal_pairs_exchange_nothing(world, bound, connected):
     assert other.events() == 0
 
 
-@clause("1.11-next-send", "after the refusal no send reaches anybody, and soon none is accepted",
-        on=NETWORK)
+@clause(
+    "1.11-next-send",
+    "after the refusal no send reaches anybody, and soon none is accepted",
+    on=NETWORK,
+)
 def test_sends_after_a_refused_handshake_are_refused(world):
     one, endpoint = world.bound(PULL)
     other = world.socket(DEALER, reconnect_ivl=10)
@@ -328,8 +339,9 @@ def test_linger_for_a_while_gives_up(world):
     assert not pull.is_readable(100)
 
 
-@clause("5.8.2", "over inproc everything written before the close arrives, whatever LINGER",
-        on=INPROC)
+@clause(
+    "5.8.2", "over inproc everything written before the close arrives, whatever LINGER", on=INPROC
+)
 def test_inproc_delivers_whatever_linger(world):
     pull, push = world.pair(PULL, PUSH)
     for number in range(10):
@@ -410,8 +422,11 @@ def test_disconnect_removes_the_pipe(world):
     assert caught.value.errno == ENOENT
 
 
-@clause("4-unbind", "after unbind() the name is free, and connections that came in are closed",
-        on=NETWORK)
+@clause(
+    "4-unbind",
+    "after unbind() the name is free, and connections that came in are closed",
+    on=NETWORK,
+)
 def test_unbind_closes_what_came_in(world):
     push, endpoint = world.bound(PUSH)
     pull = world.socket(PULL, reconnect_ivl=1000)
@@ -433,8 +448,11 @@ def test_unbind_of_inproc_keeps_connections(world):
     world.socket(PUSH).bind(endpoint)
 
 
-@clause("4-disconnect-late", "a disconnect() reaches the peer with the next call of its socket",
-        on=NETWORK)
+@clause(
+    "4-disconnect-late",
+    "a disconnect() reaches the peer with the next call of its socket",
+    on=NETWORK,
+)
 def test_a_disconnect_needs_another_call(world):
     peer, endpoint = world.bound(DEALER)
     dealer = world.socket(DEALER)

@@ -149,8 +149,11 @@ def test_mandatory_refuses_a_message_for_a_full_peer(world):
     assert router.events() & POLLOUT == 0
 
 
-@clause("ROUTER-14a", "by default a send never blocks: what a full peer cannot take is dropped",
-        on=INPROC)
+@clause(
+    "ROUTER-14a",
+    "by default a send never blocks: what a full peer cannot take is dropped",
+    on=INPROC,
+)
 def test_router_drops_for_a_full_peer(world):
     router, peer = world.pair(ROUTER, DEALER, {"sndhwm": 2}, routing_id=b"X", rcvhwm=2)
     for number in range(10):
@@ -271,8 +274,9 @@ def test_an_id_is_free_after_the_router_has_looked(world):
 
 
 # With libzmq it depends on whether the reaper thread has answered by now.
-@clause("5.3.5d", "over inproc the closing side must have answered as well",
-        on=("simulated-inproc",))
+@clause(
+    "5.3.5d", "over inproc the closing side must have answered as well", on=("simulated-inproc",)
+)
 def test_an_id_is_not_free_before_both_sides_know(world):
     router, endpoint = world.bound(ROUTER)
     old = join(world, router, endpoint, b"X")
@@ -296,8 +300,9 @@ def test_handover_moves_the_id(world):
     assert router.recv() == [b"X", b"from second"]
 
 
-@clause("5.3.6b", "a handed-over peer is a zombie over tcp: its sends succeed and are lost",
-        on=NETWORK)
+@clause(
+    "5.3.6b", "a handed-over peer is a zombie over tcp: its sends succeed and are lost", on=NETWORK
+)
 def test_a_handed_over_peer_is_a_zombie(world):
     router, endpoint = world.bound(ROUTER, router_handover=1)
     first = join(world, router, endpoint, b"X")
@@ -361,8 +366,9 @@ def test_a_connecting_router_must_learn_the_name_first(world):
     assert bound.recv()[1:] == [b"x"]
 
 
-@clause("1.10", "a connecting ROUTER keeps the first id it learned, whoever is there now",
-        on=NETWORK)
+@clause(
+    "1.10", "a connecting ROUTER keeps the first id it learned, whoever is there now", on=NETWORK
+)
 def test_a_connecting_router_keeps_a_stale_name(world):
     endpoint = world.fixed_endpoint()
     router = world.socket(ROUTER, router_mandatory=1, reconnect_ivl=10)

@@ -310,8 +310,12 @@ class RealWorld(World):
     def finish(self) -> None:
         import threading
 
-        # A failed test may have left a call that waits in another thread: the end of the
-        # context ends it, and only then may its sockets be closed from here.
+        # A test may have left a call that waits in another thread: the end of the context ends
+        # it, and only then may its sockets be closed from here. Else they are closed first:
+        # libzmq may abort when a context ends that has full inproc pipes to unbound names.
+        if not self.beside:
+            for socket in self.sockets:
+                socket.close(0)
         ending = threading.Thread(target=self.context.term, daemon=True)
         ending.start()
         for future in self.beside:

@@ -110,7 +110,9 @@ class Socket:
         peers = ", ".join(dict.fromkeys(pipe.peer_name for pipe in self.pipes))
         if not peers:
             return "which has no peer"
-        return f"awaiting a message from {peers}" if verb == "receive" else f"awaiting room at {peers}"
+        return (
+            f"awaiting a message from {peers}" if verb == "receive" else f"awaiting room at {peers}"
+        )
 
     # --- what the types define -------------------------------------------------
 
