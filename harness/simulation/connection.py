@@ -1,0 +1,503 @@
+"""Connections over tcp and ipc: connecting, shaking hands, carrying, breaking.
+
+    Connector   keeps up the connection that one `connect()` asked for
+    Listener    what one `bind()` made
+    Connection  one that was tried, and perhaps stands
+    Wire        one direction of it: what the network holds
+
+The connecting side has its pipe from `connect()` on and keeps it over any number of
+connections (5.1.2, 5.2.1); the binding side gets one per handshake and loses it with the
+connection (5.1.3, 5.2.4). What the network holds when a connection breaks is lost.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from . import constants as c
+from .pipe import Message, NetworkPipe
+
+if TYPE_CHECKING:
+    from .endpoint import Endpoint
+    from .link import Way
+    from .network import Network
+    from .sockets.base import Socket
+
+IO_THREAD_NS = 20_000
+"""How long libzmq's I/O thread takes to answer its socket."""
+
+JITTER_LEVELS = 8
+"""Between how many delays a choice decides where libzmq adds a random one."""
+
+# Which types may talk to which, over tcp and ipc; inproc asks nobody (1.11).
+LEGAL_PAIRS: dict[int, frozenset[int]] = {
+    c.PAIR: frozenset({c.PAIR}),
+    c.PUB: frozenset({c.SUB, c.XSUB}),
+    c.SUB: frozenset({c.PUB, c.XPUB}),
+    c.REQ: frozenset({c.REP, c.ROUTER}),
+    c.REP: frozenset({c.REQ, c.DEALER}),
+    c.DEALER: frozenset({c.REP, c.DEALER, c.ROUTER}),
+    c.ROUTER: frozenset({c.REQ, c.DEALER, c.ROUTER}),
+    c.PULL: frozenset({c.PUSH}),
+    c.PUSH: frozenset({c.PULL}),
+    c.XPUB: frozenset({c.SUB, c.XSUB}),
+    c.XSUB: frozenset({c.PUB, c.XPUB}),
+}
+
+ANNOUNCING = frozenset({c.REQ, c.DEALER, c.ROUTER})
+"""The types that tell their routing id in the handshake."""
+
+
+def size_of(message: Message) -> int:
+    """The bytes of a message, its framing left out."""
+    return sum(map(len, message))
+
+
+def is_reply(message: Message) -> bool:
+    """Whether a REQ's connection lets a message through (5.4.4 to 5.4.6).
+
+    The first frame must be empty with more after it, or have four bytes and an empty
+    one with more behind it.
+    """
+    if len(message) < 2:
+        return False
+    if not message[0]:
+        return True
+    return len(message[0]) == 4 and len(message) > 2 and not message[1]
+
+
+class Wire:
+    """One direction of a connection: first in, first out, bounded in bytes.
+
+    Attributes:
+        source, target: The pipes at its ends.
+        is_blocked: The receiving pipe is full, so what arrives has to wait.
+    """
+
+    __slots__ = (
+        "_bytes", "_capacity", "_in_flight", "_is_armed", "_last_ns", "_scheduler", "connection",
+        "is_blocked", "source", "target", "way",
+    )  # fmt: skip
+
+    def __init__(
+        self, connection: Connection, way: Way, source: NetworkPipe, target: NetworkPipe
+    ) -> None:
+        self.connection = connection
+        self.way = way
+        self.source = source
+        self.target = target
+        self._scheduler = connection.network.scheduler
+        self._capacity = connection.network.buffer_bytes
+        self._in_flight: deque[tuple[int, Message | None]] = deque()
+        self._bytes = 0  # Of what is in flight; counted only while that is more than one.
+        self._last_ns = 0
+        self._is_armed = False
+        self.is_blocked = False
+        way.wires.append(self)
+
+    def take(self, message: Message) -> bool:
+        """Carry a message, unless the network is full. An empty one takes any size."""
+        in_flight = self._in_flight
+        if in_flight:
+            if len(in_flight) == 1:
+                self._bytes = size_of(in_flight[0][1] or [])
+            size = size_of(message)
+            if self._bytes + size > self._capacity:
+                return False
+            self._bytes += size
+        self._append(message)
+        return True
+
+    def finish(self) -> None:
+        """The sender closes its end: the receiver learns of it after all messages."""
+        self._append(None)
+
+    def start_at(self, time_ns: int) -> None:
+        """Nothing arrives before the handshake has."""
+        self._last_ns = time_ns
+
+    def _append(self, message: Message | None) -> None:
+        way = self.way
+        scheduler = self._scheduler
+        # As `way.latency_ns()`, unrolled: this is the hottest line of a network run.
+        arrival_ns = scheduler.now_ns + way.least_ns
+        if way.levels > 1:
+            arrival_ns += way.step_ns * way._choose(way.levels, "latency")
+        if arrival_ns < self._last_ns:
+            arrival_ns = self._last_ns
+        else:
+            self._last_ns = arrival_ns
+        self._in_flight.append((arrival_ns, message))
+        if not self._is_armed and not way.is_held and not self.is_blocked:
+            self._is_armed = True
+            scheduler.push(arrival_ns, Wire._arrive, self)
+
+    def arm(self) -> None:
+        """See to it that what is in flight arrives."""
+        if self._in_flight and not (self._is_armed or self.way.is_held or self.is_blocked):
+            self._is_armed = True
+            self._scheduler.push(self._in_flight[0][0], Wire._arrive, self)
+
+    def unblock(self) -> None:
+        """The receiving pipe may have room again."""
+        if self.target.has_inbound_room():
+            self.is_blocked = False
+            self.arm()
+
+    def _arrive(self) -> None:
+        self._is_armed = False
+        if self.way.is_held or self.connection.is_over:
+            return
+        in_flight = self._in_flight
+        target = self.target
+        now_ns = self._scheduler.now_ns
+        while in_flight and in_flight[0][0] <= now_ns:
+            message = in_flight[0][1]
+            if message is None:
+                in_flight.clear()
+                self.connection.finished_at(target)
+                return
+            limit = target.inbound_limit
+            if limit and target.delivered - target.reported >= limit:
+                self.is_blocked = True
+                return
+            in_flight.popleft()
+            if len(in_flight) > 1:
+                self._bytes -= size_of(message)
+            if target.is_removed:
+                target.socket.drop(target.gone_because, message)
+                continue
+            if target.socket.is_strict_reader and self._is_refused(target, message):
+                return
+            target.delivered += 1
+            target.inbound.append(message)  # As `target.put(message)`.
+            if target.is_asleep:
+                target.is_asleep = False
+                target.socket.post(target.read_command)
+        if self.source.backlog:
+            self.source.pump()
+        if in_flight and not self._is_armed:
+            self._is_armed = True
+            self._scheduler.push(in_flight[0][0], Wire._arrive, self)
+
+    def _is_refused(self, target: NetworkPipe, message: Message) -> bool:
+        """Whether the receiving end closes the connection because of a message."""
+        socket = target.socket
+        limit = socket.options.maxmsgsize
+        if not (socket.type == c.REQ and not is_reply(message)) and not (
+            limit >= 0 and any(len(frame) > limit for frame in message)
+        ):
+            return False
+        socket.drop("malformed", message)
+        self.connection.refuse_at(target)
+        return True
+
+    def lose(self) -> None:
+        """The connection has broken: what was in flight is lost."""
+        for _, message in self._in_flight:
+            if message is not None:
+                self.source.socket.drop("peer lost", message)
+        self._in_flight.clear()
+        if self in self.way.wires:
+            self.way.wires.remove(self)
+
+
+class Listener:
+    """What one `bind()` made over tcp or ipc.
+
+    Attributes:
+        socket, endpoint: Who listens where.
+        announced_id: The routing id at the time of the bind.
+        connections: Those that came in and stand.
+    """
+
+    def __init__(self, socket: Socket, endpoint: Endpoint) -> None:
+        self.socket = socket
+        self.endpoint = endpoint
+        self.announced_id = socket.options.routing_id
+        self.connections: list[Connection] = []
+        self.is_closed = False
+
+
+class Connector:
+    """Keeps up the connection that one `connect()` asked for.
+
+    Attributes:
+        pipe: The socket's end; None while IMMEDIATE waits for the handshake.
+        connection: The one that stands or is being made.
+    """
+
+    def __init__(self, network: Network, socket: Socket, endpoint: Endpoint, text: str) -> None:
+        self.network = network
+        self.socket = socket
+        self.endpoint = endpoint
+        self.text = text
+        options = socket.options
+        # libzmq copies the options at connect(); later changes are for later connections.
+        self.announced_id = options.routing_id
+        self.is_immediate = bool(options.immediate)
+        self.interval_ms = options.reconnect_ivl
+        self.interval_max_ms = options.reconnect_ivl_max
+        self.handshake_ms = options.handshake_ivl
+        self.wanted_id = options.connect_routing_id
+        self._current_ms = -1
+        self.pipe: NetworkPipe | None = None
+        self.connection: Connection | None = None
+        self.is_stopped = False
+        if not self.is_immediate:
+            self.pipe = self.new_pipe()
+
+    def new_pipe(self) -> NetworkPipe:
+        """The socket's end of the connection, as the socket will see it."""
+        pipe = NetworkPipe(self.socket, self, self.text)
+        pipe.wanted_id = self.wanted_id
+        return pipe
+
+    def start(self) -> None:
+        """Try to connect."""
+        if self.is_stopped:
+            return
+        self.socket.event(c.EVENT_CONNECT_DELAYED, c.EINPROGRESS, self.text)
+        listener = self.network.find(self.endpoint)
+        if listener is None or self.network.is_cut(self.socket.node, listener.socket.node):
+            self.network.scheduler.call_later(self.network.refusal_ns, self.refused)
+            return
+        self.connection = Connection(self, listener)
+        self.connection.begin()
+
+    def refused(self) -> None:
+        """Nobody listens there, or nothing gets through."""
+        if self.is_stopped:
+            return
+        self.connection = None
+        self.socket.event(c.EVENT_CLOSED, 0, self.text)
+        self.retry()
+
+    def retry(self) -> None:
+        """Try again after the reconnect interval (5.2.7)."""
+        if self.interval_ms < 0 or self.is_stopped:
+            return
+        delay_ns = self._next_interval_ns()
+        self.socket.event(c.EVENT_CONNECT_RETRIED, delay_ns // c.NS_PER_MS, self.text)
+        self.network.scheduler.call_later(delay_ns, self.start)
+
+    def _next_interval_ns(self) -> int:
+        base_ms = self.interval_ms
+        if self.interval_max_ms > base_ms:
+            # With a maximum the interval doubles and has no random part.
+            doubled_ms = base_ms if self._current_ms < 0 else self._current_ms * 2
+            self._current_ms = min(doubled_ms, self.interval_max_ms)
+            return self._current_ms * c.NS_PER_MS
+        if base_ms == 0:
+            return 0
+        jitter = self.network.choices.choose(JITTER_LEVELS, "reconnect jitter")
+        return base_ms * c.NS_PER_MS + base_ms * c.NS_PER_MS * jitter // JITTER_LEVELS
+
+    def established(self) -> None:
+        """A handshake has succeeded: the next failure starts from the least interval."""
+        self._current_ms = -1
+
+    def lost(self) -> None:
+        """The connection has broken; the pipe stays, but with IMMEDIATE it goes (5.2.3)."""
+        self.connection = None
+        if self.is_immediate and self.pipe is not None:
+            pipe, self.pipe = self.pipe, None
+            pipe.socket.drop_all("peer lost", pipe.backlog)
+            pipe.put_end()
+        self.retry()
+
+    def stop(self) -> None:
+        """Never try again."""
+        self.is_stopped = True
+
+
+class Connection:
+    """One attempt to connect, and what came of it.
+
+    The steps of a handshake take a latency each: the listener accepts, the connector
+    is connected, the listener's handshake is done, the connector's is.
+
+    Attributes:
+        near, far: The pipe ends of the connector and of the listener.
+        is_over: It was refused, closed or has broken.
+    """
+
+    def __init__(self, connector: Connector, listener: Listener) -> None:
+        self.network = connector.network
+        self.connector = connector
+        self.listener = listener
+        near_node, far_node = connector.socket.node, listener.socket.node
+        self.out_way = self.network.way(near_node, far_node)
+        self.back_way = self.network.way(far_node, near_node)
+        self.near: NetworkPipe | None = connector.pipe
+        self.far: NetworkPipe | None = None
+        self.is_over = False
+        self.is_standing = False
+        self.number = self.network.next_connection()
+        self._limit = None
+        if connector.handshake_ms:
+            limit_ns = connector.handshake_ms * c.NS_PER_MS
+            self._limit = self.network.scheduler.call_later(limit_ns, self.reset)
+
+    # --- handshake ------------------------------------------------------------
+
+    def begin(self) -> None:
+        """The connector knocks."""
+        self.listener.connections.append(self)
+        self.out_way.carry(self._step(self._accept))
+
+    def _step(self, step: Callable[[], None]) -> Callable[[], None]:
+        def unless_over() -> None:
+            if not self.is_over:
+                step()
+
+        return unless_over
+
+    def _accept(self) -> None:
+        self.listener.socket.event(c.EVENT_ACCEPTED, self.number, str(self.listener.endpoint))
+        self.back_way.carry(self._step(self._connect))
+
+    def _connect(self) -> None:
+        self.connector.socket.event(c.EVENT_CONNECTED, self.number, self.connector.text)
+        self.out_way.carry(self._step(self._greet))
+
+    def _greet(self) -> None:
+        near, far = self.connector.socket, self.listener.socket
+        if far.type not in LEGAL_PAIRS.get(near.type, ()):
+            far.event(c.EVENT_DISCONNECTED, self.number, str(self.listener.endpoint))
+            self.back_way.carry(self._step(self._reject))
+            return
+        if self.near is None:
+            self.near = self.connector.pipe = self.connector.new_pipe()
+        pipe = self.far = NetworkPipe(far, None, f"{near}")
+        if near.type in ANNOUNCING:
+            pipe.announced_id = self.connector.announced_id
+        pipe.is_introduced = True
+        out = Wire(self, self.out_way, self.near, pipe)
+        back = Wire(self, self.back_way, pipe, self.near)
+        pipe.source, pipe.wire = out, back
+        far.event(c.EVENT_HANDSHAKE_SUCCEEDED, 0, str(self.listener.endpoint))
+        far.note("connected", peer=str(near), endpoint=str(self.listener.endpoint))
+        far.post((far.command_attach, pipe))
+        back.start_at(self.back_way.carry(self._step(lambda: self._establish(out, back))))
+
+    def _establish(self, out: Wire, back: Wire) -> None:
+        pipe, socket = out.source, self.connector.socket
+        self.is_standing = True
+        if self._limit is not None:
+            self._limit.cancel()
+        self.connector.established()
+        pipe.wire, pipe.source = out, back
+        far = self.listener.socket
+        if far.type in ANNOUNCING:
+            pipe.announced_id = self.listener.announced_id
+        is_first = not pipe.is_introduced
+        pipe.is_introduced = True
+        socket.event(c.EVENT_HANDSHAKE_SUCCEEDED, 0, self.connector.text)
+        socket.note("connected", peer=str(far), endpoint=self.connector.text)
+        if self.connector.is_immediate:
+            socket.post((socket.command_attach, pipe))
+        else:
+            socket.post((socket.command_identify if is_first else socket.command_resume, pipe))
+        pipe.reported = pipe.delivered = pipe.read
+        pipe.pump()
+
+    def _reject(self) -> None:
+        self._end()
+        socket = self.connector.socket
+        socket.event(c.EVENT_DISCONNECTED, self.number, self.connector.text)
+        self.connector.stop()
+        if self.near is not None:
+            socket.post((socket.command_terminate, self.near))
+
+    # --- ends -----------------------------------------------------------------
+
+    def _end(self) -> None:
+        self.is_over = True
+        self.is_standing = False
+        if self._limit is not None:
+            self._limit.cancel()
+        if self in self.listener.connections:
+            self.listener.connections.remove(self)
+
+    def _lose_wires(self) -> None:
+        for pipe in (self.near, self.far):
+            if pipe is not None:
+                wire, pipe.wire, pipe.source = pipe.wire, None, None
+                if wire is not None:
+                    wire.lose()
+
+    def reset(self) -> None:
+        """It breaks for both sides at once; what was in flight is lost."""
+        if self.is_over:
+            return
+        self._end()
+        self._lose_wires()
+        self._lost_far()
+        self._lost_near()
+
+    def finished_at(self, pipe: NetworkPipe) -> None:
+        """One side learns that the other has closed."""
+        if self.is_over:
+            return
+        self._end()
+        self._lose_wires()
+        if pipe is self.near:
+            self._lost_near()
+        else:
+            self._lost_far()
+
+    def refuse_at(self, pipe: NetworkPipe) -> None:
+        """One side closes because of what the other has sent: a protocol error, for good.
+
+        The connector does not try again (5.4.4); a connector at the other side does.
+        """
+        if self.is_over:
+            return
+        self._end()
+        self._lose_wires()
+        socket = pipe.socket
+        if pipe is self.near:
+            socket.event(c.EVENT_DISCONNECTED, self.number, self.connector.text)
+            self.connector.stop()
+            socket.post((socket.command_terminate, pipe))
+            self._lost_far()
+        else:
+            self._lost_far()
+            self._lost_near()
+
+    def _lost_near(self) -> None:
+        if self.connector.is_stopped:
+            return
+        socket = self.connector.socket
+        socket.event(c.EVENT_DISCONNECTED, self.number, self.connector.text)
+        if self.near is not None and self.far is not None:
+            socket.note("disconnected", peer=self.near.peer_name, endpoint=self.connector.text)
+        self.connector.lost()
+
+    def _lost_far(self) -> None:
+        pipe = self.far
+        if pipe is None or (pipe.socket.is_closed and not pipe.is_lingering):
+            return
+        socket = pipe.socket
+        socket.event(c.EVENT_DISCONNECTED, self.number, str(self.listener.endpoint))
+        socket.note("disconnected", peer=pipe.peer_name, endpoint=str(self.listener.endpoint))
+        socket.drop_all("peer lost", pipe.backlog)
+        if pipe.is_lingering:
+            socket.lingered(pipe)
+        elif not pipe.is_removed:
+            pipe.put_end()
+
+    def close_from(self, pipe: NetworkPipe) -> None:
+        """One side has sent all that it had and closes."""
+        if self.is_over:
+            return
+        if pipe.wire is not None:
+            pipe.wire.finish()
+        elif not self.is_standing:
+            # Closed in the middle of the handshake.
+            self._end()
+            self._lose_wires()
+            self._lost_far()

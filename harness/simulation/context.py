@@ -1,0 +1,214 @@
+"""Contexts: the sockets of a node, its inproc names, and the end of both.
+
+Source: zeromq.md 5.8, 5.9; pyzmq-seam.md 1.3.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import constants as c
+from .constants import SimulatedError
+from .pipe import InprocPipe
+from .sockets import SOCKETS
+from .sockets.base import Socket
+from .sockets.pair import Pair
+
+if TYPE_CHECKING:
+    from .scheduler import Task
+    from .simulation import Simulation
+
+INT_MAX = 2**31 - 1
+
+# option: (default, least, greatest); None for what can only be read.
+_OPTIONS: dict[int, tuple[int, int, int] | None] = {
+    c.IO_THREADS: (1, 0, INT_MAX),
+    c.MAX_SOCKETS: (1023, 1, 65535),
+    c.SOCKET_LIMIT: None,
+    c.THREAD_SCHED_POLICY: (-1, 0, INT_MAX),
+    c.MAX_MSGSZ: (INT_MAX, 0, INT_MAX),
+    c.MSG_T_SIZE: None,
+    c.THREAD_NAME_PREFIX: (0, 0, INT_MAX),
+    c.IPV6: (0, 0, 1),
+    c.BLOCKY: (1, 0, 1),
+}
+_READ_ONLY = {c.SOCKET_LIMIT: 65535, c.MSG_T_SIZE: 64}
+
+
+class Context:
+    """See the top of this file.
+
+    Attributes:
+        node: Whose it is.
+        sockets: Those that are open, in the order in which they were made.
+        lingering: How many pipes of closed sockets still have something to send.
+    """
+
+    def __init__(self, simulation: Simulation, node: str) -> None:
+        self.simulation = simulation
+        self.node = node
+        self.sockets: dict[Socket, None] = {}
+        self.lingering = 0
+        self.is_terminated = False
+        self._values = {number: row[0] for number, row in _OPTIONS.items() if row is not None}
+        self._waiters: list[Task] = []
+        self._bound: dict[str, Socket] = {}
+        self._pending: dict[str, list[InprocPipe]] = {}  # Connected, but bound by nobody yet.
+        self._sockets_ever = 0
+
+    def __str__(self) -> str:
+        return f"context of {self.node}"
+
+    # --- sockets --------------------------------------------------------------
+
+    def socket(self, socket_type: int) -> Socket:
+        """A new socket.
+
+        Raises:
+            SimulatedError: EINVAL: no such type; EMFILE: there are too many; ETERM.
+        """
+        if self.is_terminated:
+            raise SimulatedError(c.ETERM, str(self))
+        kind = SOCKETS.get(socket_type)
+        if kind is None:
+            raise SimulatedError(c.EINVAL, f"socket type {socket_type}")
+        if len(self.sockets) >= self._values[c.MAX_SOCKETS]:
+            raise SimulatedError(c.EMFILE, str(self))
+        socket = kind(self)
+        if not self._values[c.BLOCKY]:
+            socket.options.linger = 0
+        self.sockets[socket] = None
+        return socket
+
+    def internal_pair(self) -> Socket:
+        """The PAIR of a monitor, of which nobody knows."""
+        pair = Pair(self)
+        pair.options.sndhwm = 0
+        pair.options.linger = 0
+        return pair
+
+    def closed(self, socket: Socket) -> None:
+        """A socket has closed."""
+        self.sockets.pop(socket, None)
+        self.wake()
+
+    def wake(self) -> None:
+        """Who waits for the end of the context looks again."""
+        for task in self._waiters:
+            self.simulation.scheduler.wake(task)
+
+    # --- options --------------------------------------------------------------
+
+    def set(self, option: int, value: int) -> None:
+        """Set an option.
+
+        Raises:
+            SimulatedError: EINVAL: no such option, or no such value.
+        """
+        row = _OPTIONS.get(option)
+        if row is None or not row[1] <= value <= row[2]:
+            raise SimulatedError(c.EINVAL, f"context option {option} = {value}")
+        self._values[option] = value
+
+    def get(self, option: int) -> int:
+        """What an option is.
+
+        Raises:
+            SimulatedError: EINVAL: no such option.
+        """
+        found = self._values.get(option, _READ_ONLY.get(option))
+        if found is None:
+            raise SimulatedError(c.EINVAL, f"context option {option}")
+        return found
+
+    # --- inproc ---------------------------------------------------------------
+
+    def bind_inproc(self, socket: Socket, name: str) -> None:
+        """Give a name to a socket; those that connected to it before are joined to it.
+
+        Raises:
+            SimulatedError: EADDRINUSE.
+        """
+        if name in self._bound:
+            raise SimulatedError(c.EADDRINUSE, f"inproc://{name}")
+        self._bound[name] = socket
+        for pipe in self._pending.pop(name, []):
+            self._join(pipe, socket)
+            # The binder reads the routing id, and by that it reports; so a connector that was
+            # full learns that there is room now (measured).
+            if pipe.peer.report_step:
+                pipe.peer.tell_read(0)
+            pipe.socket.post((pipe.socket.command_identify, pipe))
+
+    def connect_inproc(self, socket: Socket, name: str) -> InprocPipe:
+        """Connect to a name, bound or not: the pipe is there at once."""
+        pipe, peer = InprocPipe(socket, name), InprocPipe(socket, name)
+        pipe.peer, peer.peer = peer, pipe
+        pipe.announced_id = socket.options.routing_id  # What the peer will learn.
+        pipe.wanted_id = socket.options.connect_routing_id
+        socket.options.connect_routing_id = b""
+        pipe.update_limits()
+        binder = self._bound.get(name)
+        if binder is None:
+            self._pending.setdefault(name, []).append(pipe)
+        else:
+            self._join(pipe, binder)
+        socket.command_attach(pipe)
+        return pipe
+
+    def _join(self, pipe: InprocPipe, binder: Socket) -> None:
+        peer = pipe.peer
+        peer.socket = binder
+        peer.read_command = (binder.command_read, peer)
+        peer.announced_id, pipe.announced_id = pipe.announced_id, binder.options.routing_id
+        pipe.is_bound = peer.is_bound = True
+        pipe.is_introduced = peer.is_introduced = True
+        pipe.update_limits()
+        binder.post((binder.command_attach, peer))
+        if not pipe.is_open:
+            peer.put_end()  # The connector came, sent, and went before there was a binder.
+
+    def unbind_inproc(self, socket: Socket, name: str) -> None:
+        """Free a name; its connections stay."""
+        if self._bound.get(name) is socket:
+            del self._bound[name]
+
+    def unbind_all_inproc(self, socket: Socket) -> None:
+        """Free the names of a socket that closes."""
+        for name in [name for name, bound in self._bound.items() if bound is socket]:
+            del self._bound[name]
+
+    # --- the end --------------------------------------------------------------
+
+    def shutdown(self) -> None:
+        """Every call on every socket gets ETERM, also one that waits."""
+        self.is_terminated = True
+        for socket in self.sockets:
+            socket.refuse(c.ETERM)
+
+    def term(self) -> None:
+        """Shut down, then wait until all sockets are closed and have lingered."""
+        self.shutdown()
+        scheduler = self.simulation.scheduler
+        while self.sockets or self.lingering:
+            task = scheduler.current
+            assert task is not None, "term() waits, and this is no task"
+            self._waiters.append(task)
+            try:
+                scheduler.park(_Termination(self))
+            finally:
+                self._waiters.remove(task)
+
+
+class _Termination:
+    """Why a task waits for the end of a context, in words."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+
+    def __str__(self) -> str:
+        open_sockets = ", ".join(map(str, self.context.sockets)) or "none"
+        return (
+            f"end of the {self.context}, awaiting the close of {open_sockets} "
+            f"and {self.context.lingering} lingering connections"
+        )

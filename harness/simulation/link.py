@@ -1,0 +1,113 @@
+"""Links: the way from one node to another, and what can be wrong with it.
+
+Each direction is a `Way` of its own, so that one can be held while the other works.
+Only what real networks do over TCP can happen: a way delays, holds (nothing gets
+through, nothing is lost: the peer's kernel sends again later), or is cut (connections
+break, new ones are refused). It never reorders or repeats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..errors import MisuseError
+from .constants import NS_PER_MS
+
+if TYPE_CHECKING:
+    from .choices import Choices
+    from .connection import Wire
+    from .scheduler import Scheduler
+
+LATENCY_LEAST_NS = 50_000
+LATENCY_GREATEST_NS = 250_000
+LATENCY_LEVELS = 5
+"""Between how many latencies, the least and the greatest included, a choice decides."""
+
+
+class Way:
+    """From one node to another.
+
+    Attributes:
+        source, target: The nodes.
+        is_held, is_cut: What is wrong with it.
+        least_ns, step_ns, levels: The latencies: the least, and the further ones.
+        wires: The directions of connections that lead along it.
+    """
+
+    __slots__ = (
+        "_choose", "_holds", "_scheduler", "_waiting", "is_cut", "is_held", "least_ns", "levels", "source",
+        "step_ns", "target", "wires",
+    )  # fmt: skip
+
+    def __init__(self, scheduler: Scheduler, choices: Choices, source: str, target: str) -> None:
+        self._scheduler = scheduler
+        self._choose = choices.choose
+        self.source = source
+        self.target = target
+        self.is_held = False
+        self.is_cut = False
+        self.wires: list[Wire] = []
+        self._holds = 0
+        self._waiting: list[Callable[[], object]] = []
+        self.least_ns = self.step_ns = 0
+        self.levels = 1
+        self.set_latency(LATENCY_LEAST_NS, LATENCY_GREATEST_NS)
+
+    def set_latency(self, least_ns: int, greatest_ns: int, levels: int = LATENCY_LEVELS) -> None:
+        """How long a message takes: a choice between so many levels, 0 the least."""
+        if not 0 <= least_ns <= greatest_ns or levels < 1:
+            raise MisuseError(
+                f"latency from {least_ns} to {greatest_ns} ns in {levels} levels: "
+                "it must not be negative, nor the least above the greatest"
+            )
+        self.least_ns = least_ns
+        self.levels = levels if greatest_ns > least_ns and levels > 1 else 1
+        self.step_ns = (greatest_ns - least_ns) // (self.levels - 1) if self.levels > 1 else 0
+
+    def latency_ns(self) -> int:
+        """How long the next thing takes."""
+        if self.levels == 1:
+            return self.least_ns
+        return self.least_ns + self.step_ns * self._choose(self.levels, "latency")
+
+    def carry(self, callback: Callable[[], object]) -> int:
+        """Let a step of a handshake happen at the other end; when it will, as far as is known."""
+        if self.is_held:
+            self._waiting.append(callback)
+            return self._scheduler.now_ns
+        return self._scheduler.call_later(self.latency_ns(), callback).time_ns
+
+    def hold(self) -> None:
+        """Let nothing through until `release`; only heartbeats break a connection for that."""
+        self.is_held = True
+        self._holds += 1
+        for wire in self.wires:
+            self._await_heartbeat(wire, self._holds)
+
+    def _await_heartbeat(self, wire: Wire, hold: int) -> None:
+        # Pings themselves are not simulated, since they would keep the clock going for ever:
+        # only their absence has an effect, and only a way that is held makes them absent.
+        for pipe in (wire.source, wire.target):
+            options = pipe.socket.options
+            if not options.heartbeat_ivl:
+                continue
+            timeout_ms = options.heartbeat_timeout
+            silence_ms = options.heartbeat_ivl + (
+                timeout_ms if timeout_ms >= 0 else options.heartbeat_ivl
+            )
+
+            def check() -> None:
+                if self.is_held and self._holds == hold:
+                    wire.connection.reset()
+
+            self._scheduler.call_later(silence_ms * NS_PER_MS, check)
+
+    def release(self) -> None:
+        """Let through what was held, in order."""
+        self.is_held = False
+        waiting, self._waiting = self._waiting, []
+        for callback in waiting:
+            self._scheduler.call_later(0, callback)
+        for wire in self.wires:
+            wire.arm()

@@ -1,0 +1,290 @@
+"""Pipes: what a socket sees of a connection.
+
+A pipe end belongs to one socket. Messages are whole: one list of frames, counted as
+one, so no limit ever splits them. How full a pipe is, is the sender's view of it:
+what it has written less what the reader has reported; the reader reports only
+every so many messages (the low-water mark), so that view is conservative.
+
+    inproc   the limit is the sender's SNDHWM plus the receiver's RCVHWM, 0 on either
+             side is none; before there is a binder, the sender's SNDHWM alone
+    network  SNDHWM up to the network, what the network holds, then RCVHWM
+
+Source: zeromq.md 5.1, 5.5.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from .rotation import NOWHERE
+
+if TYPE_CHECKING:
+    from .connection import Connector, Wire
+    from .sockets.base import Socket
+
+Message = list[bytes]
+
+NEVER = -1
+
+
+def low_water_mark(limit: int) -> int:
+    """After how many messages the reader of a pipe with this limit reports (5.5.4)."""
+    return (limit + 1) // 2
+
+
+class Pipe:
+    """One end of a connection; `InprocPipe` and `NetworkPipe` say where messages go.
+
+    Attributes:
+        socket: Whose end it is.
+        routing_id: What a ROUTER calls the peer; None while it does not know.
+        inbound: What has arrived.
+        is_asleep: The socket found nothing here, so the next message has to tell it.
+        is_ended: Nothing will arrive after what has.
+        is_open: Whether messages can still go out.
+        has_room: Whether the sender believes that there is room.
+        limit: After how many messages the sender's side is full; 0 is never.
+        written, credit, read, report_at: What was sent, what of it is known to be read,
+            what was read here, and after how many that is reported.
+        in_slot, out_slot: Its place in the fair queue and the load balancer.
+    """
+
+    __slots__ = (
+        "announced_id", "credit", "gone_because", "has_room", "in_slot", "inbound", "is_acknowledged",
+        "is_asleep", "is_ended", "is_introduced", "is_open", "is_removed", "limit", "out_slot", "read", "read_command", "report_at", "report_step",
+        "routing_id", "socket", "subscriptions", "wanted_id", "written",
+    )  # fmt: skip
+
+    transport = ""
+
+    def __init__(self, socket: Socket) -> None:
+        self.socket = socket
+        self.routing_id: bytes | None = None
+        self.announced_id: bytes = b""  # What the peer calls itself, if it does.
+        self.wanted_id = b""  # CONNECT_ROUTING_ID, if one was set for this pipe.
+        self.inbound: deque[Message] = deque()
+        self.is_asleep = False
+        self.is_ended = False
+        self.is_acknowledged = False  # The end was read, and the other side was told.
+        self.is_open = True
+        self.is_removed = False
+        self.is_introduced = False  # Whether the peer has said what it calls itself.
+        self.gone_because = "peer lost"  # Why what arrives after the end is dropped.
+        self.has_room = True
+        self.limit = 0
+        self.written = 0
+        self.credit = 0
+        self.read = 0
+        self.report_step = 0
+        self.report_at = NEVER
+        self.in_slot = NOWHERE
+        self.out_slot = NOWHERE
+        self.subscriptions: dict[bytes, int] = {}  # Of the peer, kept by PUB and XPUB.
+        # One tuple for good: telling a sleeping reader is the commonest command.
+        self.read_command: tuple[Any, Pipe] = (socket.command_read, self)
+
+    @property
+    def peer_name(self) -> str:
+        """Whom a person would say is at the other end."""
+        raise NotImplementedError
+
+    # --- writing --------------------------------------------------------------
+
+    def is_writable(self) -> bool:
+        """Whether the sender believes that there is room for one more message."""
+        if not self.has_room:
+            return False
+        if self.limit and self.written - self.credit >= self.limit:
+            self.has_room = False
+            return False
+        return True
+
+    def write(self, message: Message) -> None:
+        """Send a whole message; whoever calls has asked `is_writable`."""
+        raise NotImplementedError
+
+    def close_out(self) -> None:
+        """Nothing goes out any more."""
+        self.is_open = False
+        self.has_room = False
+
+    # --- reading --------------------------------------------------------------
+
+    def put(self, message: Message) -> None:
+        """A message has arrived here."""
+        self.inbound.append(message)
+        if self.is_asleep:
+            self.is_asleep = False
+            self.socket.post(self.read_command)
+
+    def put_end(self) -> None:
+        """Nothing more will arrive: the socket hears of it at its next call."""
+        self.socket.post((self.socket.command_ended, self))
+
+    def set_inbound_limit(self, limit: int) -> None:
+        """The limit of what arrives here, which says how often the reader reports."""
+        self.report_step = low_water_mark(limit)
+        step = self.report_step
+        self.report_at = self.read - self.read % step + step if step else NEVER
+
+    def report(self) -> None:
+        """The reader has read `report_at` messages: the sender may be told."""
+        self.report_at += self.report_step
+        self.tell_read(self.read)
+
+    def tell_read(self, read: int) -> None:
+        """Bring the report to the sender."""
+        raise NotImplementedError
+
+
+class InprocPipe(Pipe):
+    """One end of two queues inside one context; what is written is there at once.
+
+    Attributes:
+        peer: The other end.
+        is_bound: False while the name it was connected to is bound by nobody.
+    """
+
+    __slots__ = ("is_bound", "name", "peer")
+
+    transport = "inproc"
+
+    def __init__(self, socket: Socket, name: str) -> None:
+        super().__init__(socket)
+        self.name = name
+        self.peer: InprocPipe
+        self.is_bound = False
+
+    @property
+    def peer_name(self) -> str:
+        return str(self.peer.socket) if self.is_bound else f"inproc://{self.name}, bound by nobody"
+
+    def write(self, message: Message) -> None:
+        self.written += 1
+        peer = self.peer
+        if peer.is_removed:
+            self.socket.drop("peer lost", message)
+            return
+        peer.inbound.append(message)
+        if peer.is_asleep:
+            peer.is_asleep = False
+            peer.socket.post(peer.read_command)
+
+    def tell_read(self, read: int) -> None:
+        peer = self.peer
+        if not peer.is_removed:
+            peer.socket.post((peer.socket.command_credit, (peer, read)))
+
+    def close_out(self) -> None:
+        super().close_out()
+        if self.is_bound and not self.peer.is_removed:
+            self.peer.put_end()
+
+    def update_limits(self) -> None:
+        """After a change of SNDHWM or RCVHWM on either side (5.5.2, 5.5.6)."""
+        for one, other in ((self, self.peer), (self.peer, self)):
+            outbound = one.socket.options.sndhwm
+            if not self.is_bound:
+                one.limit = outbound
+                continue
+            inbound = other.socket.options.rcvhwm
+            one.limit = outbound + inbound if outbound and inbound else 0
+            other.set_inbound_limit(one.limit)
+
+
+class NetworkPipe(Pipe):
+    """One end of a tcp or ipc connection, or of one that may come to be.
+
+    Attributes:
+        backlog: What the network has not taken yet: all of it while there is no connection.
+        wire: Where messages go; None while there is no connection.
+        source: Where messages come from.
+        connector: Who keeps the connection up; None at the binding side.
+        taken: How many messages the network took.
+        inbound_limit, delivered, reported: How the receiving side bounds `inbound`.
+    """
+
+    __slots__ = (
+        "backlog",
+        "connector",
+        "delivered",
+        "inbound_limit",
+        "is_lingering",
+        "peer_text",
+        "reported",
+        "source",
+        "take_report_at",
+        "take_report_step",
+        "taken",
+        "wire",
+    )  # fmt: skip
+
+    transport = "network"
+
+    def __init__(self, socket: Socket, connector: Connector | None, peer_text: str) -> None:
+        super().__init__(socket)
+        self.connector = connector
+        self.peer_text = peer_text
+        self.backlog: deque[Message] = deque()
+        self.wire: Wire | None = None
+        self.source: Wire | None = None
+        self.is_lingering = False
+        self.taken = 0
+        self.take_report_step = 0
+        self.take_report_at = NEVER
+        self.delivered = 0
+        self.reported = 0
+        self.inbound_limit = 0
+        self.update_limits()
+
+    @property
+    def peer_name(self) -> str:
+        return self.peer_text
+
+    def write(self, message: Message) -> None:
+        self.written += 1
+        wire = self.wire
+        if wire is None or self.backlog or not wire.take(message):
+            self.backlog.append(message)
+            return
+        taken = self.taken = self.taken + 1
+        if taken == self.take_report_at:
+            self.report_taken()
+
+    def pump(self) -> None:
+        """Give the network as much of the backlog as it takes."""
+        wire, backlog = self.wire, self.backlog
+        while backlog and wire is not None and wire.take(backlog[0]):
+            backlog.popleft()
+            self.taken += 1
+            if self.taken == self.take_report_at:
+                self.report_taken()
+        if self.is_lingering and not backlog:
+            self.socket.lingered(self)
+
+    def report_taken(self) -> None:
+        """The network side of this pipe reports as any reader does."""
+        self.take_report_at += self.take_report_step
+        self.socket.post((self.socket.command_credit, (self, self.taken)))
+
+    def tell_read(self, read: int) -> None:
+        self.reported = read
+        if self.source is not None and self.source.is_blocked:
+            self.source.unblock()
+
+    def has_inbound_room(self) -> bool:
+        """Whether the receiving side takes one more message from the network."""
+        limit = self.inbound_limit
+        return not limit or self.delivered - self.reported < limit
+
+    def update_limits(self) -> None:
+        """After a change of SNDHWM or RCVHWM."""
+        options = self.socket.options
+        self.limit = options.sndhwm
+        step = self.take_report_step = low_water_mark(self.limit)
+        self.take_report_at = self.taken - self.taken % step + step if step else NEVER
+        self.inbound_limit = options.rcvhwm
+        self.set_inbound_limit(self.inbound_limit)
+        if self.source is not None and self.source.is_blocked:
+            self.source.unblock()

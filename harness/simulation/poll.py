@@ -1,0 +1,85 @@
+"""Waiting for several sockets at once.
+
+Source: zeromq.md 5.11. A result is a snapshot: a receive after POLLIN may still find only
+messages that REQ or REP skip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from . import constants as c
+from .constants import SimulatedError
+from .scheduler import Scheduler
+from .sockets.base import Socket
+
+
+class _Poll:
+    """Why a task waits, in words."""
+
+    __slots__ = ("items",)
+
+    def __init__(self, items: Sequence[tuple[Socket, int]]) -> None:
+        self.items = items
+
+    def __str__(self) -> str:
+        parts = []
+        for socket, flags in self.items:
+            wanted = [
+                name for bit, name in ((c.POLLIN, "input"), (c.POLLOUT, "room")) if flags & bit
+            ]
+            verb = "receive" if flags & c.POLLIN else "send"
+            parts.append(
+                f"{' or '.join(wanted) or 'nothing'} on {socket} ({socket.waits_for(verb)})"
+            )
+        return "poll for " + ", ".join(parts)
+
+
+def poll(
+    scheduler: Scheduler, items: Sequence[tuple[Socket, int]], timeout_ms: int = -1
+) -> list[int]:
+    """The events of each socket, among those that are asked for, as soon as there are any.
+
+    Args:
+        items: Sockets, each with POLLIN, POLLOUT or both.
+        timeout_ms: How long to wait; 0 not at all, negative for ever.
+
+    Raises:
+        SimulatedError: ETERM, ENOTSOCK.
+    """
+    found = _look(items)
+    if any(found) or not items:
+        return found
+    if timeout_ms == 0:
+        scheduler.fruitless()
+        return _look(items)
+    task = scheduler.current
+    assert task is not None, "a poll that waits, outside of any task"
+    deadline_ns = scheduler.now_ns + timeout_ms * c.NS_PER_MS if timeout_ms > 0 else None
+    reason = _Poll(items)
+    for socket, _ in items:
+        socket.waiters.append(task)
+    try:
+        while True:
+            in_time = scheduler.park(reason, deadline_ns)
+            found = _look(items)
+            if any(found) or not in_time:
+                return found
+    finally:
+        for socket, _ in items:
+            socket.waiters.remove(task)
+
+
+def _look(items: Sequence[tuple[Socket, int]]) -> list[int]:
+    found = []
+    for socket, wanted in items:
+        if socket.refusal:
+            raise SimulatedError(socket.refusal, str(socket))
+        if socket.mailbox:
+            socket.drain()
+        # Room first, as in `Socket.events`.
+        events = c.POLLOUT if wanted & c.POLLOUT and socket.has_out() else 0
+        if wanted & c.POLLIN and (socket._parts or socket.has_in()):
+            events |= c.POLLIN
+        found.append(events)
+    return found

@@ -1,0 +1,171 @@
+"""Who is next: the order in which a socket sends to, and hears, its pipes.
+
+Both keep one list whose first `active` pipes are in the game, and a cursor. A pipe
+that is full, or empty, is swapped with the last active one and leaves the game; it
+rejoins at the end. A pipe that goes is replaced by the last, so that peers 0, 1, 2, 3
+without 1 go on as 0, 3, 2: fairness is promised, a fixed order is not.
+
+Source: zeromq.md 5.6; libzmq's load balancer and fair queue behave so.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from .pipe import Message, Pipe
+
+NOWHERE: Final = -1
+"""The slot of a pipe that is in no list."""
+
+
+class LoadBalancer:
+    """The pipes that a socket sends to, one whole message each in turn."""
+
+    __slots__ = ("active", "current", "pipes")
+
+    def __init__(self) -> None:
+        self.pipes: list[Pipe] = []
+        self.active = 0
+        self.current = 0
+
+    def attach(self, pipe: Pipe) -> None:
+        """A new pipe joins at the end of those in the game."""
+        pipe.out_slot = len(self.pipes)
+        self.pipes.append(pipe)
+        self.activate(pipe)
+
+    def activate(self, pipe: Pipe) -> None:
+        """A pipe has room again."""
+        if pipe.out_slot >= self.active:
+            self._swap(pipe.out_slot, self.active)
+            self.active += 1
+
+    def next(self) -> Pipe | None:
+        """The pipe that takes the next message; None if none has room."""
+        while self.active:
+            pipe = self.pipes[self.current]
+            if pipe.is_writable():
+                return pipe
+            self.active -= 1
+            if self.current < self.active:
+                self._swap(self.current, self.active)
+            else:
+                self.current = 0
+        return None
+
+    def advance(self) -> None:
+        """A whole message was written: the cursor moves on."""
+        self.current += 1
+        if self.current >= self.active:
+            self.current = 0
+
+    def remove(self, pipe: Pipe) -> None:
+        """A pipe has gone."""
+        slot = pipe.out_slot
+        if slot < self.active:
+            self.active -= 1
+            self._swap(slot, self.active)
+            if self.current == self.active:
+                self.current = 0
+        slot, pipe.out_slot = pipe.out_slot, NOWHERE
+        last = self.pipes.pop()
+        if last is not pipe:
+            self.pipes[slot] = last
+            last.out_slot = slot
+
+    def _swap(self, one: int, other: int) -> None:
+        pipes = self.pipes
+        pipes[one], pipes[other] = pipes[other], pipes[one]
+        pipes[one].out_slot = one
+        pipes[other].out_slot = other
+
+
+class FairQueue:
+    """The pipes that a socket hears, one whole message each in turn.
+
+    Attributes:
+        last: The pipe of the message that was taken last.
+    """
+
+    __slots__ = ("active", "current", "last", "pipes")
+
+    def __init__(self) -> None:
+        self.pipes: list[Pipe] = []
+        self.active = 0
+        self.current = 0
+        self.last: Pipe | None = None
+
+    def attach(self, pipe: Pipe) -> None:
+        """A new pipe joins at the end of those in the game."""
+        pipe.in_slot = len(self.pipes)
+        self.pipes.append(pipe)
+        # From now on the command that a sleeping pipe has something comes straight here.
+        pipe.read_command = (self.activate, pipe)
+        self.activate(pipe)
+
+    def activate(self, pipe: Pipe) -> None:
+        """A pipe has something again; nothing happens to one that is in the game, or gone."""
+        slot, active = pipe.in_slot, self.active
+        if slot >= active:
+            if slot != active:
+                self._swap(slot, active)
+            self.active = active + 1
+
+    def take(self) -> Message | None:
+        """The next message, its pipe in `last`; None if there is none."""
+        while self.active:
+            pipe = self.pipes[self.current]
+            inbound = pipe.inbound
+            if inbound:
+                self.last = pipe
+                self.current += 1
+                if self.current >= self.active:
+                    self.current = 0
+                read = pipe.read = pipe.read + 1
+                if read == pipe.report_at:
+                    pipe.report()
+                return inbound.popleft()
+            self._rest(pipe)
+        return None
+
+    def has_any(self) -> bool:
+        """Whether there is a message; pipes found at their end are removed by that."""
+        while self.active:
+            pipe = self.pipes[self.current]
+            if pipe.inbound:
+                return True
+            self._rest(pipe)
+        return False
+
+    def _rest(self, pipe: Pipe) -> None:
+        """An empty pipe leaves the game; if it has ended, the socket says that it knows."""
+        if pipe.is_ended:
+            # Reading to the end is what makes a socket forget a peer (5.2.6, 5.3.5).
+            pipe.socket.acknowledge_end(pipe)
+        pipe.is_asleep = True
+        self.active = active = self.active - 1
+        if self.current == active:
+            self.current = 0
+        else:
+            self._swap(self.current, active)
+
+    def remove(self, pipe: Pipe) -> None:
+        """A pipe has gone."""
+        slot = pipe.in_slot
+        if slot < self.active:
+            self.active -= 1
+            self._swap(slot, self.active)
+            if self.current == self.active:
+                self.current = 0
+        slot, pipe.in_slot = pipe.in_slot, NOWHERE
+        last = self.pipes.pop()
+        if last is not pipe:
+            self.pipes[slot] = last
+            last.in_slot = slot
+
+    def _swap(self, one: int, other: int) -> None:
+        pipes = self.pipes
+        pipes[one], pipes[other] = pipes[other], pipes[one]
+        pipes[one].in_slot = one
+        pipes[other].in_slot = other

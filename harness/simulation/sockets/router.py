@@ -1,0 +1,182 @@
+"""ROUTER: knows each peer by a routing id, sends to the one that is named.
+
+What goes in has the id of its sender in front; of what goes out the first frame is
+taken off and says to whom. A message for nobody is dropped, or refused with
+ROUTER_MANDATORY.
+
+Source: RFC 28 ROUTER-1 to ROUTER-14, zeromq.md 5.3, 5.7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ...errors import MisuseError
+from .. import constants as c
+from ..constants import EHOSTUNREACH, SimulatedError
+from ..pipe import InprocPipe, Message, Pipe
+from ..rotation import NOWHERE, FairQueue
+from .base import Socket
+
+if TYPE_CHECKING:
+    from ..context import Context
+
+
+class Router(Socket):
+    """See the top of this file.
+
+    Attributes:
+        peers: The pipe of each peer that can be named.
+    """
+
+    type = c.ROUTER
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.fair_queue = FairQueue()
+        if type(self) is Router:
+            self.has_in = self.fair_queue.has_any  # type: ignore[method-assign]
+        self.peers: dict[bytes, Pipe] = {}
+        # libzmq starts at random; any start will do that differs from socket to socket (5.3.1).
+        self._anonymous = (self.number + 1) * 2246822519 & 0xFFFFFFFF
+
+    # --- receiving ------------------------------------------------------------
+
+    def _take(self) -> Message | None:
+        message = self.fair_queue.take()
+        if message is not None:
+            message.insert(0, self.fair_queue.last.routing_id)  # type: ignore[union-attr,arg-type]
+        return message
+
+    def has_in(self) -> bool:
+        return self.fair_queue.has_any()
+
+    # --- sending --------------------------------------------------------------
+
+    def _put(self, message: Sequence[bytes]) -> bool:
+        if len(message) == 1:
+            # Only an id: swallowed in every mode (5.7.2).
+            self.drop("unroutable", list(message))
+            return True
+        pipe = self.peers.get(message[0])
+        if pipe is not None and pipe.is_writable():
+            pipe.write(list(message[1:]))
+            return True
+        return self._cannot_send(message[0], pipe, message)
+
+    def _open(self, first: bytes, more: bool) -> bool:
+        pipe = self.peers.get(first)
+        if pipe is not None and pipe.is_writable():
+            self._out_pipe = pipe
+            return True
+        self._out_pipe = None
+        return self._cannot_send(first, pipe, None)
+
+    def _cannot_send(
+        self, routing_id: bytes, pipe: Pipe | None, message: Sequence[bytes] | None
+    ) -> bool:
+        """A message for nobody or for a full pipe: True drops it, False lets it wait."""
+        is_full = pipe is not None and pipe.is_open
+        if self.options.router_mandatory:
+            if is_full:
+                return False
+            raise SimulatedError(EHOSTUNREACH, f"{routing_id!r} on {self}")
+        if message is not None:
+            reason = "full" if is_full else "unroutable" if pipe is None else "peer lost"
+            self.drop(reason, list(message))
+        return True
+
+    def _commit(self, message: Message) -> None:
+        pipe = self._out_pipe
+        if pipe is None:
+            self.drop("unroutable", message)
+        elif not pipe.is_open:
+            self.drop("peer lost", message)  # Between two frames: no part is sent (5.7.3).
+        else:
+            pipe.write(message[1:])
+
+    def has_out(self) -> bool:
+        if not self.options.router_mandatory:
+            return True
+        # Only the limits count here: a peer that has gone is room until its pipe is read to the
+        # end (measured), although a send to it is refused.
+        return any(
+            not pipe.limit or pipe.written - pipe.credit < pipe.limit
+            for pipe in self.peers.values()
+        )
+
+    # --- peers ----------------------------------------------------------------
+
+    def _attach(self, pipe: Pipe) -> None:
+        if self.options.probe_router and pipe.is_writable():
+            pipe.write([b""])
+        if pipe.wanted_id or pipe.is_introduced:
+            self._name(pipe)
+        # Else its messages wait until the handshake has told who it is (1.10).
+
+    def _introduce(self, pipe: Pipe) -> None:
+        if pipe.routing_id is None:
+            self._name(pipe)
+        # Else it keeps the name that it got first, whoever is there now (5.3.9).
+
+    def _name(self, pipe: Pipe) -> None:
+        """Give a pipe its routing id, or none if that is taken."""
+        name = pipe.wanted_id or pipe.announced_id or self._next_anonymous()
+        held = self.peers.get(name)
+        if held is not None:
+            if pipe.wanted_id or not pipe.announced_id:
+                raise MisuseError(
+                    f"{self} would give two peers the routing id {name!r}: libzmq aborts the "
+                    "process here. Set each CONNECT_ROUTING_ID once, and no ROUTING_ID that "
+                    "begins with a zero byte"
+                )
+            if not self.options.router_handover:
+                # The newcomer is connected and mute, for ever (5.3.4).
+                pipe.is_asleep = True
+                pipe.gone_because = "duplicate id"
+                self._report_mute(pipe)
+                return
+            self._hand_over(held)
+        pipe.routing_id = name
+        self.peers[name] = pipe
+        self.fair_queue.attach(pipe)
+
+    def _next_anonymous(self) -> bytes:
+        name = b"\0" + self._anonymous.to_bytes(4, "big")
+        self._anonymous = self._anonymous + 1 & 0xFFFFFFFF
+        return name
+
+    def _hand_over(self, old: Pipe) -> None:
+        """The name goes to a newcomer. Over tcp the old peer stays connected, a zombie (5.3.6)."""
+        old.gone_because = "handover"
+        self.drop_all("handover", old.inbound)
+        self.forget(old)
+        if isinstance(old, InprocPipe):
+            old.close_out()
+        else:
+            old.is_open = old.has_room = False
+
+    def _report_mute(self, pipe: Pipe) -> None:
+        for message in list(pipe.inbound)[pipe.read :]:
+            self.drop("duplicate id", message)
+        # Nobody reads them, so they fill the pipe; `read` serves to report each once.
+        pipe.read = len(pipe.inbound)
+
+    def _hear(self, pipe: Pipe) -> None:
+        if pipe.in_slot != NOWHERE:
+            self.fair_queue.activate(pipe)
+        elif pipe.is_ended:
+            self.forget(pipe)
+        elif pipe.gone_because == "duplicate id":
+            pipe.is_asleep = True
+            self._report_mute(pipe)
+
+    def _regain(self, pipe: Pipe) -> None:
+        pass  # Whether a peer has room is asked when something is for it.
+
+    def _forget(self, pipe: Pipe) -> None:
+        if pipe.in_slot != NOWHERE:
+            self.fair_queue.remove(pipe)
+        if pipe.routing_id is not None and self.peers.get(pipe.routing_id) is pipe:
+            del self.peers[pipe.routing_id]

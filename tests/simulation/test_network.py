@@ -1,0 +1,349 @@
+"""The network: links that hold, cut, reset; conservation; determinism."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from reqrep.harness.simulation import (
+    SeededChoices,
+    SimulatedError,
+    Simulation,
+    constants as c,
+    poll,
+)
+
+AT = "tcp://127.0.0.1:5555"
+
+
+def make(choices=None):
+    """A simulation, and the list of the reasons why messages were dropped."""
+    drops = []
+
+    def observe(kind, socket, fields):
+        if kind == "dropped":
+            drops.append(fields["reason"])
+
+    return Simulation(choices, observe=observe), drops
+
+
+def run(simulation, *bodies):
+    """Run functions, each a node with a context; errors are raised here."""
+    tasks = [
+        simulation.scheduler.spawn(body.__name__, body.__name__, body,
+                                   simulation.context(body.__name__))
+        for body in bodies
+    ]  # fmt: skip
+    outcome = simulation.run()
+    for task in tasks:
+        if task.error is not None:
+            raise task.error
+    return outcome
+
+
+def test_a_held_way_delays_and_loses_nothing():
+    simulation, drops = make()
+    got = []
+
+    def server(context):
+        socket = context.socket(c.PULL)
+        socket.bind(AT)
+        for _ in range(3):
+            got.append((socket.recv_message(), simulation.scheduler.now_ns))
+
+    def client(context):
+        socket = context.socket(c.PUSH)
+        socket.connect(AT)
+        simulation.scheduler.sleep(c.NS_PER_MS)
+        simulation.network.hold("client", "server")
+        for number in range(3):
+            socket.send_message([b"%d" % number])
+        simulation.scheduler.sleep(c.NS_PER_S)
+        assert got == []
+        simulation.network.release("client", "server")
+
+    assert run(simulation, server, client).kind == "finished"
+    assert [message for message, _ in got] == [[b"0"], [b"1"], [b"2"]]
+    assert got[0][1] >= c.NS_PER_S
+    assert drops == []
+
+
+def test_a_way_is_held_in_one_direction_only():
+    simulation, _ = make()
+    log = []
+
+    def server(context):
+        socket = context.socket(c.DEALER)
+        socket.bind(AT)
+        socket.recv_message()
+        simulation.network.hold("client", "server")
+        socket.send_message([b"down"])
+        socket.options.rcvtimeo = 100
+        with pytest.raises(SimulatedError):
+            socket.recv_message()
+        log.append("nothing came up")
+
+    def client(context):
+        socket = context.socket(c.DEALER)
+        socket.connect(AT)
+        socket.send_message([b"up"])
+        assert socket.recv_message() == [b"down"]
+        log.append("down came")
+        socket.send_message([b"up again"])
+
+    run(simulation, server, client)
+    assert log == ["down came", "nothing came up"]
+
+
+def test_a_reset_loses_what_was_in_flight_and_the_connector_comes_back():
+    simulation, drops = make()
+    got = []
+
+    def server(context):
+        socket = context.socket(c.PULL)
+        socket.bind(AT)
+        while len(got) < 1:
+            got.append(socket.recv_message())
+
+    def client(context):
+        socket = context.socket(c.PUSH)
+        socket.connect(AT)
+        simulation.scheduler.sleep(c.NS_PER_MS)
+        socket.send_message([b"lost"])
+        simulation.network.reset("client", "server")
+        socket.send_message([b"kept"])
+
+    assert run(simulation, server, client).kind == "finished"
+    assert got == [[b"kept"]]
+    assert drops == ["peer lost"]
+
+
+def test_a_cut_link_refuses_connections_until_it_is_mended():
+    simulation, _ = make()
+    times = []
+
+    def server(context):
+        socket = context.socket(c.PULL)
+        socket.bind(AT)
+        socket.recv_message()
+        times.append(simulation.scheduler.now_ns)
+
+    def client(context):
+        simulation.network.cut("client", "server")
+        socket = context.socket(c.PUSH)
+        socket.connect(AT)
+        socket.send_message([b"x"])
+        simulation.scheduler.sleep(2 * c.NS_PER_S)
+        assert times == []
+        simulation.network.mend("client", "server")
+
+    assert run(simulation, server, client).kind == "finished"
+    assert times[0] >= 2 * c.NS_PER_S
+
+
+def test_a_deadlock_names_the_socket_and_its_peer():
+    simulation, _ = make()
+
+    def client(context):
+        socket = context.socket(c.REQ)
+        socket.connect("inproc://server")
+        socket.send_message([b"x"])
+        socket.recv_message()
+
+    outcome = run(simulation, client)
+    assert outcome.kind == "deadlock"
+    assert outcome.waiting[0].reason == (
+        "receive on REQ 0 of client, awaiting a reply from inproc://server, bound by nobody"
+    )
+
+
+def test_a_poll_wakes_at_its_timeout_in_virtual_time():
+    simulation, _ = make()
+    seen = []
+
+    def node(context):
+        socket = context.socket(c.PULL)
+        socket.bind(AT)
+        seen.append(poll(simulation.scheduler, [(socket, c.POLLIN)], 250))
+        seen.append(simulation.scheduler.now_ns)
+
+    run(simulation, node)
+    assert seen == [[0], 250 * c.NS_PER_MS]
+
+
+def test_the_reconnect_interval_doubles_up_to_its_maximum():
+    simulation, _ = make()
+    intervals = []
+
+    def node(context):
+        pair = context.socket(c.PAIR)
+        socket = context.socket(c.DEALER)
+        socket.set(c.RECONNECT_IVL, 10)
+        socket.set(c.RECONNECT_IVL_MAX, 45)
+        socket.monitor("inproc://monitor", c.EVENT_CONNECT_RETRIED)
+        pair.connect("inproc://monitor")
+        socket.connect(AT)
+        while len(intervals) < 5:
+            intervals.append(int.from_bytes(pair.recv_message()[0][2:], "little"))
+        socket.close(0)
+
+    run(simulation, node)
+    assert intervals == [10, 20, 40, 45, 45]
+
+
+def test_too_many_sockets_are_refused():
+    simulation, _ = make()
+    context = simulation.context("node")
+    context.set(c.MAX_SOCKETS, 2)
+    context.socket(c.REQ)
+    context.socket(c.REQ)
+    with pytest.raises(SimulatedError) as caught:
+        context.socket(c.REQ)
+    assert caught.value.errno == c.EMFILE
+
+
+def busy_run(seed):
+    """A broker run with resets; what was sent, delivered, dropped, and in which order."""
+    choices = SeededChoices(seed)
+    simulation, drops = make(choices)
+    log = []
+    scheduler = simulation.scheduler
+
+    def broker(context):
+        front, back = context.socket(c.ROUTER), context.socket(c.DEALER)
+        front.bind(AT)
+        back.bind("tcp://127.0.0.1:5556")
+        while True:
+            a, b = poll(scheduler, [(front, 1), (back, 1)])
+            if a:
+                back.send_message(front.recv_message())
+            if b:
+                front.send_message(back.recv_message())
+
+    def worker(context):
+        socket = context.socket(c.REP)
+        socket.connect("tcp://127.0.0.1:5556")
+        while True:
+            message = socket.recv_message()
+            log.append((scheduler.now_ns, context.node, message))
+            socket.send_message(message)
+
+    def client(context):
+        socket = context.socket(c.DEALER)
+        socket.connect(AT)
+        for number in range(20):
+            socket.send_message([b"", b"%s %d" % (context.node.encode(), number)])
+        socket.options.rcvtimeo = 500
+        try:
+            while True:
+                log.append((scheduler.now_ns, context.node, socket.recv_message()))
+        except SimulatedError:
+            pass
+
+    for name, body in [("b", broker), ("w0", worker), ("w1", worker), ("c0", client),
+                       ("c1", client)]:  # fmt: skip
+        scheduler.spawn(name, name, body, simulation.context(name))
+    scheduler.call_at(2 * c.NS_PER_MS, lambda: simulation.network.reset("w0", "b"))
+    outcome = simulation.run()
+    return log, drops, choices.taken, choices.count, str(outcome)
+
+
+def test_the_same_seed_gives_the_same_run():
+    assert busy_run(5) == busy_run(5)
+    assert busy_run(5)[0] != busy_run(6)[0]
+
+
+def test_the_same_seed_gives_the_same_run_in_another_process_and_hash_seed():
+    code = (
+        "import hashlib, sys; sys.path.insert(0, sys.argv[1]); import test_network; "
+        "print(hashlib.sha256(repr(test_network.busy_run(5)).encode()).hexdigest())"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", code, os.path.dirname(__file__)], env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True, text=True, check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }  # fmt: skip
+    assert len(digests) == 1
+
+
+def test_a_sparse_list_replays_a_seeded_run():
+    from reqrep.harness.simulation import SparseChoices
+
+    log, drops, taken, count, _ = busy_run(5)
+    original = SeededChoices
+
+    def sparse(seed):
+        return SparseChoices(taken)
+
+    globals()["SeededChoices"] = sparse
+    try:
+        again = busy_run(0)
+    finally:
+        globals()["SeededChoices"] = original
+    assert again[:4] == (log, drops, taken, count)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_nothing_is_invented_or_duplicated(seed):
+    log, _drops, *_ = busy_run(seed)
+    for node in ("c0", "c1"):
+        bodies = [message[1] for _, name, message in log if name == node]
+        assert len(bodies) == len(set(bodies)) <= 20
+        assert all(body.startswith(node.encode()) for body in bodies)
+
+
+def test_the_simulation_imports_no_zmq():
+    code = "import reqrep.harness.simulation, sys; print('zmq' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "False"
+
+
+def test_the_constants_are_libzmqs():
+    import zmq
+
+    wrong = []
+    for name, value in vars(c).items():
+        if isinstance(value, int) and name.isupper() and not name.startswith("NS_"):
+            theirs = getattr(zmq, name, value)
+            if int(theirs) != value:
+                wrong.append((name, value, int(theirs)))
+    assert wrong == []
+
+
+@pytest.mark.parametrize(("interval", "comes"), [(0, b"kept"), (100, b"again")])
+def test_heartbeats_break_a_connection_that_is_held(interval, comes):
+    simulation, drops = make()
+    got = []
+
+    def server(context):
+        socket = context.socket(c.PULL)
+        socket.bind(AT)
+        got.append(socket.recv_message())
+
+    def client(context):
+        socket = context.socket(c.PUSH)
+        socket.set(c.HEARTBEAT_IVL, interval)
+        socket.connect(AT)
+        simulation.scheduler.sleep(c.NS_PER_MS)
+        simulation.network.hold("client", "server")
+        socket.send_message([b"kept"])
+        simulation.scheduler.sleep(c.NS_PER_S)
+        simulation.network.release("client", "server")
+        socket.send_message([b"again"])
+
+    assert run(simulation, server, client).kind == "finished"
+    assert got == [[comes]]
+    assert drops == (["peer lost"] if interval else [])
+
+
+def test_what_is_not_simulated_is_refused_by_name():
+    from reqrep.harness.errors import MisuseError
+
+    simulation, _ = make()
+    with pytest.raises(MisuseError, match="conflate = 1 cannot be simulated"):
+        simulation.context("node").socket(c.SUB).set(c.CONFLATE, 1)
