@@ -18,6 +18,7 @@
 | `connected`, `disconnected` | the owner | a peer of `socket` came or went at the endpoint `text` |
 | `close` | the owner | `socket` was closed |
 | `send`, `recv` | the owner | one whole message crossed `socket`: `frames` |
+| `dropped` | the owner | a message ended on its way, in a simulation: `text` says why |
 | `efsm` | the owner | the call `text` on `socket` was not allowed in its state |
 | `again` | the owner | the call `text` on `socket` gave up; `number` counts the repeats not listed |
 | `unreachable` | the owner | a ROUTER with ROUTER_MANDATORY had no peer of that routing id |
@@ -39,7 +40,7 @@ KINDS = (
     "invoke", "ok", "fail", "info", "execute", "executed",
     "socket", "option", "bind", "connect", "unbind", "disconnect", "link",
     "connected", "disconnected", "close",
-    "send", "recv", "efsm", "again", "unreachable",
+    "send", "recv", "dropped", "efsm", "again", "unreachable",
 )  # fmt: skip
 
 OUTCOMES = ("ok", "fail", "info")

@@ -7,6 +7,8 @@ events, in order of time, when the run is over.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 from ..frames import find_op
@@ -23,15 +25,19 @@ ENDINGS = frozenset({"end", "crash", "stuck", "left"})
 class Recorder:
     """The one list that all nodes of a run write to.
 
+    Args:
+        clock: Nanoseconds; what every row begins with.
+
     Attributes:
         append: Adds one row.
-        clock: Nanoseconds; what every row begins with.
+        next_socket: The number of the next socket, from 1.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], int] = time.monotonic_ns) -> None:
         self._rows: list[Row] = []
         self.append = self._rows.append
-        self.clock = time.monotonic_ns
+        self.next_socket = count(1).__next__
+        self.clock = clock
         self._begun_ns = self.clock()
         self._stopped_ns: int | None = None
 

@@ -1,28 +1,33 @@
-"""What is patched in pyzmq while a run is on, as data, and how it is put back.
+"""What is patched while a run is on, as data, and how it is put back.
 
 A mixin in front of the compiled class in `__bases__` reaches every existing class
-and subclass, leaves type identity alone, and can be taken out again exactly.
-Nested and parallel runs share one installation.
+and subclass, leaves type identity alone, and can be taken out again exactly. The
+standard library is patched only while a simulation is on. Nested and parallel runs
+share one installation.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 import zmq
 import zmq.devices.basedevice
+import zmq.sugar.poll
 
-from . import mixins, proxy
+from . import mixins, proxy, simulating
 
 MIXINS: tuple[tuple[type, type], ...] = (
     (zmq.Context, mixins.SeamContext),
     (zmq.Socket, mixins.SeamSocket),
 )
 
-ATTRIBUTES: tuple[tuple[Any, str, Any], ...] = (
+Attribute = tuple[Any, str, Any]
+
+ATTRIBUTES: tuple[Attribute, ...] = (
     (zmq.Context, "instance", classmethod(mixins.instance)),
     (zmq.Socket, "send_multipart", mixins.send_multipart),
     (zmq.Socket, "recv_multipart", mixins.recv_multipart),
@@ -30,42 +35,78 @@ ATTRIBUTES: tuple[tuple[Any, str, Any], ...] = (
     (zmq.Socket, "getsockopt", mixins.get_option),
     (zmq, "proxy", proxy.proxy),
     (zmq.devices.basedevice, "proxy", proxy.proxy),
+    (zmq, "zmq_poll", simulating.zmq_poll),
+    (zmq.sugar.poll, "zmq_poll", simulating.zmq_poll),
 )
 
-_lock = threading.Lock()
-_users = 0
-_before: list[tuple[Any, str, Any]] = []
+
+class Installation:
+    """Patches that several runs share: the first puts them in place, the last takes them away.
+
+    Args:
+        mixins: Pairs of a class and the mixin to put in front of its bases.
+        attributes: Gives what to set, when it is put in place.
+    """
+
+    def __init__(
+        self, mixins: tuple[tuple[type, type], ...], attributes: Callable[[], list[Attribute]]
+    ) -> None:
+        self._mixins = mixins
+        self._attributes = attributes
+        self._lock = threading.Lock()
+        self._users = 0
+        self._before: list[Attribute] = []
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._users == 0:
+                for owner, mixin in self._mixins:
+                    owner.__bases__ = (mixin, *owner.__bases__)
+                for owner, name, value in self._attributes():
+                    if name in vars(owner):  # Not each version of pyzmq holds each of them.
+                        self._before.append((owner, name, vars(owner)[name]))
+                        setattr(owner, name, value)
+            self._users += 1
+
+    def __exit__(self, *exc_info: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                while self._before:
+                    owner, name, value = self._before.pop()
+                    setattr(owner, name, value)
+                for owner, mixin in self._mixins:
+                    owner.__bases__ = tuple(base for base in owner.__bases__ if base is not mixin)
 
 
-def _install() -> None:
-    for owner, mixin in MIXINS:
-        owner.__bases__ = (mixin, *owner.__bases__)
-    for owner, name, value in ATTRIBUTES:
-        if name in vars(owner):  # Not each version of pyzmq holds each of them.
-            _before.append((owner, name, vars(owner)[name]))
-            setattr(owner, name, value)
+def _virtual_attributes() -> list[Attribute]:
+    """The patches of the standard library, and every name that was imported early."""
+    from . import virtual
+
+    attributes = list(virtual.ATTRIBUTES)
+    stand_ins = {
+        id(vars(owner)[name]): value
+        for owner, name, value in attributes
+        if isinstance(owner, ModuleType) and name in vars(owner)
+    }
+    known = {(id(owner), name) for owner, name, _ in attributes}
+    early = virtual.early_names(stand_ins)
+    return attributes + [found for found in early if (id(found[0]), found[1]) not in known]
 
 
-def _remove() -> None:
-    while _before:
-        owner, name, value = _before.pop()
-        setattr(owner, name, value)
-    for owner, mixin in MIXINS:
-        owner.__bases__ = tuple(base for base in owner.__bases__ if base is not mixin)
+_seam = Installation(MIXINS, lambda: list(ATTRIBUTES))
+_virtual = Installation((), _virtual_attributes)
 
 
 @contextmanager
 def installed() -> Iterator[None]:
-    """Record, as long as this is open, what the sockets of nodes do."""
-    global _users
-    with _lock:
-        if _users == 0:
-            _install()
-        _users += 1
-    try:
+    """Hear, as long as this is open, what the sockets of nodes do."""
+    with _seam:
         yield
-    finally:
-        with _lock:
-            _users -= 1
-            if _users == 0:
-                _remove()
+
+
+@contextmanager
+def virtually() -> Iterator[None]:
+    """The same, and simulated nodes live in virtual time."""
+    with _seam, _virtual:
+        yield

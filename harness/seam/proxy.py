@@ -21,7 +21,9 @@ import zmq
 import zmq.backend
 
 from ..frames import find_op
+from . import simulating
 from .seat import seated
+from .simulating import SimulatingTap
 from .tap import Tap
 
 if TYPE_CHECKING:
@@ -98,6 +100,8 @@ def proxy(frontend: Any, backend: Any, capture: Any = None) -> Any:
     """`zmq.proxy`, heard if its sockets belong to a node and it has no capture of its own."""
     front: Tap | None = getattr(frontend, "_tap", None)
     back: Tap | None = getattr(backend, "_tap", None)
+    if isinstance(front, SimulatingTap) and isinstance(back, SimulatingTap):
+        return simulating.proxy(front, back, capture)
     if front is None or back is None or capture is not None:
         return _proxy(frontend, backend, capture)
     ours = _Capture(front, back)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import weakref
 from abc import ABC, abstractmethod
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import zmq
@@ -27,8 +26,6 @@ _KIND_OF: dict[int | None, str] = {
 
 _ETERM_LIMIT = 100
 """How often a program may call into a terminated context before it is ended by force."""
-
-_numbers = count(1)
 
 taps: dict[int, Tap] = {}
 """The taps of all open sockets, by the address of the socket, for shadows to find."""
@@ -73,7 +70,7 @@ class Tap(ABC):
 
     def __init__(self, seat: Seat, socket: Any, address: int, kind: str) -> None:
         self.seat = seat
-        self.number = next(_numbers)
+        self.number = seat.recorder.next_socket()
         self.socket = weakref.ref(socket)
         self.address = address
         self.thread = threading.current_thread()

@@ -1,0 +1,339 @@
+"""Simulating: the tap whose socket is a simulated one, under pyzmq's own classes.
+
+The compiled `__init__` is not called for these objects, so the handle below them stays
+NULL, and whatever this module fails to take over is refused by libzmq at once. Their
+addresses point into a block of zeroes that is kept alive: libzmq looks for its own mark
+behind an address and answers ENOTSOCK or EFAULT when it is not there. (A made-up number
+would be followed and end the process.)
+"""
+
+from __future__ import annotations
+
+import ctypes
+import traceback
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import zmq
+import zmq.backend
+
+from ..errors import MisuseError
+from ..simulation.constants import SimulatedError
+from ..simulation.poll import poll as _core_poll
+from ..simulation.proxy import proxy as _core_proxy
+from . import seat as seats
+from .mixins import _recv_multipart, _send_multipart
+from .seat import Listener, Seat
+from .tap import SNDMORE, Tap, frame_bytes, taps, text_of
+
+if TYPE_CHECKING:
+    from ..history.recorder import Recorder
+    from ..simulation.context import Context
+    from ..simulation.scheduler import Scheduler, Task
+    from ..simulation.sockets.base import Socket
+
+_OBJECT_BYTES = 8192
+_OBJECTS = 131_072
+_zeroes = (ctypes.c_char * (_OBJECTS * 8 + _OBJECT_BYTES))()
+_addresses = count()
+_raw_poll: Any = zmq.backend.zmq_poll
+
+
+def _new_address() -> int:
+    """An address that is safe to hand out; it comes round again after 131,072 others."""
+    return ctypes.addressof(_zeroes) + 8 * (next(_addresses) % _OBJECTS)
+
+
+def _zmq_error(error: SimulatedError) -> zmq.ZMQError:
+    """What pyzmq raises for an error number."""
+    if error.errno == zmq.EAGAIN:
+        return zmq.Again()
+    if error.errno == zmq.ETERM:
+        return zmq.ContextTerminated()
+    return zmq.ZMQError(error.errno)
+
+
+class SimulatingSeat(Seat):
+    """A node in a simulation.
+
+    Args:
+        node: Its name.
+        recorder: Where its events go.
+        core: The simulated context that is lent to it.
+        listener: Who wants to know what it opens.
+
+    Attributes:
+        context: What its program is given.
+        tasks: The threads that it started.
+    """
+
+    def __init__(self, node: str, recorder: Recorder, core: Context, listener: Listener) -> None:
+        super().__init__(node, recorder, listener)
+        self.core = core
+        self.scheduler: Scheduler = core.simulation.scheduler
+        self.tasks: list[Task] = []
+        self._address = _new_address()
+        with seats.seated(self):
+            self.context: zmq.Context[Any] = zmq.Context()
+        self.contexts.discard(self.context)  # It is the one that is lent.
+
+    @property
+    def address(self) -> int:
+        return self._address
+
+    def crashed(self, error: BaseException) -> None:
+        """A thread of the node's own has raised."""
+        text = "".join(traceback.format_exception(error))
+        self.recorder.note(self.node, "crash", text=text)
+
+    def begin_context(self, context: Any, io_threads: int) -> None:
+        if io_threads < 0:
+            raise zmq.ZMQError(zmq.EINVAL)
+        # Not the program's to destroy when it is dropped: the simulation ends it.
+        object.__setattr__(context, "_shadow", True)
+
+    def begin_socket(
+        self, socket: Any, context: Any, kind: int, shadow: int, copy_threshold: int | None
+    ) -> Tap:
+        if shadow:
+            socket.context = self.context
+            return taps[shadow]
+        if context is None or kind == -1:
+            raise TypeError("Socket needs a context and a socket type")
+        socket.context = context
+        try:
+            core = self.core.socket(int(kind))
+        except SimulatedError as error:
+            raise _zmq_error(error) from None
+        return SimulatingTap(self, socket, core)
+
+
+class SimulatingTap(Tap):
+    """One simulated socket."""
+
+    __slots__ = ("_scheduler", "core")
+
+    def __init__(self, seat: SimulatingSeat, socket: Any, core: Socket) -> None:
+        self.core = core
+        self._scheduler = seat.scheduler
+        core.tap = self  # type: ignore[attr-defined]
+        super().__init__(seat, socket, _new_address(), zmq.SocketType(core.type).name)
+
+    def _refused(self, call: str, error: SimulatedError) -> zmq.ZMQError:
+        self.failed(call, error.errno)
+        return _zmq_error(error)
+
+    # --- messages -------------------------------------------------------------
+
+    def send(self, socket: Any, data: Any, flags: int, copy: bool, track: bool) -> Any:
+        if isinstance(data, str):
+            raise TypeError("unicode not allowed, use send_string")
+        if track and isinstance(data, zmq.Frame) and data.tracker is None:
+            raise ValueError("Not a tracked message")
+        frame = frame_bytes(data)
+        try:
+            self.core.send(frame, flags)
+        except SimulatedError as error:
+            raise self._refused("send", error) from None
+        self.frame_sent(self._scheduler.now_ns, frame, bool(flags & SNDMORE))
+        if isinstance(data, zmq.Frame) or not copy:
+            return zmq.MessageTracker()  # A frame is copied at once, so it is done with.
+        return None
+
+    def recv(self, socket: Any, flags: int, copy: bool, track: bool) -> Any:
+        core = self.core
+        try:
+            frame = core.recv(flags)
+        except SimulatedError as error:
+            raise self._refused("recv", error) from None
+        self.frame_received(frame, core.rcvmore)
+        if copy:
+            return frame
+        found = zmq.Frame(frame, copy=True)
+        found.more = core.rcvmore
+        return found
+
+    def recv_into(self, socket: Any, buffer: Any, nbytes: int, flags: int) -> int:
+        room = memoryview(buffer).cast("B")
+        size = min(nbytes or len(room), len(room))
+        frame = self.recv(socket, flags, True, False)
+        room[: min(size, len(frame))] = frame[:size]
+        return len(frame)
+
+    def send_multipart(
+        self, socket: Any, parts: Any, flags: int, copy: bool, track: bool, more: dict[str, Any]
+    ) -> Any:
+        if not copy or flags & SNDMORE or self._outgoing or not parts or more:
+            return _send_multipart(socket, parts, flags, copy, track, **more)
+        for part in parts:
+            if type(part) is not bytes:
+                return _send_multipart(socket, parts, flags, copy, track, **more)
+        try:
+            self.core.send_message(parts, flags)
+        except SimulatedError as error:
+            raise self._refused("send", error) from None
+        self.crossed(self._scheduler.now_ns, "send", parts)
+        return None
+
+    def recv_multipart(self, socket: Any, flags: int, copy: bool, track: bool) -> Any:
+        if not copy or self._incoming:
+            return _recv_multipart(socket, flags, copy, track)
+        try:
+            parts = self.core.recv_message(flags)
+        except SimulatedError as error:
+            raise self._refused("recv", error) from None
+        self.crossed(self._scheduler.now_ns, "recv", parts)
+        return parts
+
+    # --- options --------------------------------------------------------------
+
+    def set(self, socket: Any, option: int, value: Any) -> None:
+        if isinstance(value, str):
+            raise TypeError("unicode not allowed, use setsockopt_string")
+        kind = _option_kind(option)
+        if kind == "bytes" and not isinstance(value, bytes):
+            raise TypeError(f"expected bytes, got: {value!r}")
+        if kind != "bytes" and not isinstance(value, int):
+            raise TypeError(f"expected int, got: {value!r}")
+        if kind == "int" and not -(2**31) <= int(value) < 2**31:
+            raise OverflowError("value too large to convert to int")
+        try:
+            self.core.set(int(option), value if isinstance(value, bytes) else int(value))
+        except SimulatedError as error:
+            raise self._refused("set", error) from None
+        self.note_option(option, value)
+
+    def get(self, socket: Any, option: int) -> Any:
+        try:
+            value = self.core.get(int(option))
+        except SimulatedError as error:
+            raise self._refused("get", error) from None
+        return value
+
+    # --- endpoints ------------------------------------------------------------
+
+    def bind(self, socket: Any, endpoint: Any) -> None:
+        text = _checked(endpoint)
+        try:
+            self.core.bind(text)
+        except SimulatedError as error:
+            raise self._refused("bind", error) from None
+        actual = self.core.last_endpoint
+        self.note("bind", actual)
+        self.seat.listener.bound(self.seat, text, actual)
+
+    def connect(self, socket: Any, endpoint: Any) -> None:
+        text = _checked(endpoint)
+        self.seat.listener.connecting(self.seat, self, text)
+        try:
+            self.core.connect(text)
+        except SimulatedError as error:
+            raise self._refused("connect", error) from None
+        self.note("connect", text)
+
+    def unbind(self, socket: Any, endpoint: Any) -> None:
+        text = _checked(endpoint)
+        try:
+            self.core.unbind(text)
+        except SimulatedError as error:
+            raise self._refused("unbind", error) from None
+        self.note("unbind", text)
+
+    def disconnect(self, socket: Any, endpoint: Any) -> None:
+        text = _checked(endpoint)
+        try:
+            self.core.disconnect(text)
+        except SimulatedError as error:
+            raise self._refused("disconnect", error) from None
+        self.note("disconnect", text)
+
+    def monitor(self, socket: Any, address: Any, events: int) -> None:
+        try:
+            self.core.monitor(None if address is None else _checked(address), events)
+        except SimulatedError as error:
+            raise self._refused("monitor", error) from None
+
+    # --- the end --------------------------------------------------------------
+
+    def close(self, socket: Any, linger: int | None) -> None:
+        if not self.core.is_closed:
+            self.core.close(linger)
+            self.note_close()
+
+    def is_closed(self, socket: Any) -> bool:
+        return self.core.is_closed
+
+
+def _checked(endpoint: Any) -> str:
+    if not isinstance(endpoint, str | bytes):
+        raise TypeError(f"Expected addr to be str, got addr={endpoint!r}")
+    return text_of(endpoint)
+
+
+def _option_kind(option: int) -> str:
+    """`int`, `int64` or `bytes`; an option that pyzmq does not know counts as an int."""
+    try:
+        kind = zmq.SocketOption(option)._opt_type.name
+    except ValueError:
+        return "int"
+    return "int" if kind == "fd" else kind
+
+
+# --- functions of pyzmq that take sockets -----------------------------------------
+
+
+def zmq_poll(sockets: Any, timeout: int = -1) -> list[tuple[Any, int]]:
+    """`zmq.zmq_poll`, on which `Poller`, `select` and `Socket.poll` stand."""
+    seat = seats.current()
+    if not isinstance(seat, SimulatingSeat):
+        found: list[tuple[Any, int]] = _raw_poll(sockets, timeout)
+        return found
+    items = []
+    for socket, flags in sockets:
+        tap = getattr(socket, "_tap", None)
+        if not isinstance(tap, SimulatingTap):
+            raise MisuseError(
+                f"{seat.node} polls {socket!r}; in the simulated world only ZeroMQ sockets can be "
+                "polled, since a real descriptor would not know the time"
+            )
+        items.append((tap.core, int(flags)))
+    if not items:
+        return []
+    try:
+        events = _core_poll(seat.scheduler, items, int(timeout))
+    except SimulatedError as error:
+        tap.failed("poll", error.errno)
+        raise _zmq_error(error) from None
+    return [(socket, event) for (socket, _), event in zip(sockets, events, strict=True) if event]
+
+
+class _Heard:
+    """A simulated socket whose whole messages are written down, for a proxy to forward between."""
+
+    def __init__(self, tap: SimulatingTap) -> None:
+        self._tap = tap
+        self._core = tap.core
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._core, name)
+
+    def recv_message(self, flags: int = 0) -> Any:
+        message = self._core.recv_message(flags)
+        self._tap.crossed(self._tap._scheduler.now_ns, "recv", message)
+        return message
+
+    def send_message(self, message: Any, flags: int = 0) -> None:
+        kept = list(message)
+        self._core.send_message(message, flags)
+        self._tap.crossed(self._tap._scheduler.now_ns, "send", kept)
+
+
+def proxy(front: SimulatingTap, back: SimulatingTap, capture: Any) -> None:
+    """`zmq.proxy` between simulated sockets."""
+    frontend: Any = _Heard(front)
+    backend: Any = frontend if back is front else _Heard(back)
+    tee = _Heard(capture._tap) if capture is not None else None
+    try:
+        _core_proxy(front._scheduler, frontend, backend, tee)  # type: ignore[arg-type]
+    except SimulatedError as error:
+        raise front._refused("proxy", error) from None
