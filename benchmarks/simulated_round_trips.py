@@ -64,7 +64,34 @@ def run(total: int, transport: str, clients: int, workers: int, seed: int | None
     return each * clients / spent
 
 
+def machine() -> str:
+    """How fast this machine is just now: two primitives that every round trip needs."""
+    from heapq import heappop, heappush
+
+    from greenlet import getcurrent, greenlet
+
+    hub = getcurrent()
+
+    def back() -> None:
+        while True:
+            hub.switch()
+
+    other = greenlet(back)
+    started = time.process_time()
+    for _ in range(200_000):
+        other.switch()
+    switch_ns = (time.process_time() - started) / 400_000 * 1e9
+    heap: list[tuple[int, int]] = [(number, number) for number in range(5)]
+    started = time.process_time()
+    for number in range(200_000):
+        heappush(heap, (number, number))
+        heappop(heap)
+    heap_ns = (time.process_time() - started) / 200_000 * 1e9
+    return f"a greenlet switch takes {switch_ns:.0f} ns, a push and pop of a heap {heap_ns:.0f} ns"
+
+
 if __name__ == "__main__":
+    print(machine())
     total = int(sys.argv[1]) if len(sys.argv) > 1 else 40_000
     for transport in ("inproc", "tcp"):
         for clients, workers in ((1, 1), (2, 2), (10, 4)):

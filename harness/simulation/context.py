@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from . import constants as c
 from .constants import SimulatedError
-from .pipe import InprocPipe
+from .pipe import InprocPipe, NetworkPipe
 from .sockets import SOCKETS
 from .sockets.base import Socket
 from .sockets.pair import Pair
@@ -41,14 +41,14 @@ class Context:
     Attributes:
         node: Whose it is.
         sockets: Those that are open, in the order in which they were made.
-        lingering: How many pipes of closed sockets still have something to send.
+        lingering: The pipes of closed sockets that still have something to send.
     """
 
     def __init__(self, simulation: Simulation, node: str) -> None:
         self.simulation = simulation
         self.node = node
         self.sockets: dict[Socket, None] = {}
-        self.lingering = 0
+        self.lingering: dict[NetworkPipe, None] = {}
         self.is_terminated = False
         self._values = {number: row[0] for number, row in _OPTIONS.items() if row is not None}
         self._waiters: list[Task] = []
@@ -186,6 +186,18 @@ class Context:
         for socket in self.sockets:
             socket.refuse(c.ETERM)
 
+    def crash(self) -> None:
+        """The process dies: its sockets close and nothing lingers.
+
+        What its kernel had taken still arrives, as after a `kill -9`. Its tasks are not killed
+        by this; see `Scheduler.kill`.
+        """
+        self.is_terminated = True
+        for socket in list(self.sockets):
+            socket.close(0)
+        for pipe in list(self.lingering):
+            pipe.socket.lingered(pipe)
+
     def term(self) -> None:
         """Shut down, then wait until all sockets are closed and have lingered."""
         self.shutdown()
@@ -210,5 +222,5 @@ class _Termination:
         open_sockets = ", ".join(map(str, self.context.sockets)) or "none"
         return (
             f"end of the {self.context}, awaiting the close of {open_sockets} "
-            f"and {self.context.lingering} lingering connections"
+            f"and {len(self.context.lingering)} lingering connections"
         )

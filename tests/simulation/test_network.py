@@ -347,3 +347,32 @@ def test_what_is_not_simulated_is_refused_by_name():
     simulation, _ = make()
     with pytest.raises(MisuseError, match="conflate = 1 cannot be simulated"):
         simulation.context("node").socket(c.SUB).set(c.CONFLATE, 1)
+
+
+def test_a_crash_delivers_what_the_kernel_had_and_drops_the_rest():
+    simulation, drops = make()
+    got = []
+
+    def server(context):
+        socket = context.socket(c.PULL)
+        socket.bind(AT)
+        socket.options.rcvtimeo = 1000
+        try:
+            while True:
+                got.append(socket.recv_message())
+        except SimulatedError:
+            pass
+
+    def client(context):
+        here, nowhere = context.socket(c.PUSH), context.socket(c.PUSH)
+        here.connect(AT)
+        nowhere.connect("tcp://127.0.0.1:1")
+        simulation.scheduler.sleep(c.NS_PER_MS)
+        here.send_message([b"in the kernel"])
+        nowhere.send_message([b"in the pipe"])
+        nowhere.close()
+        context.crash()
+
+    assert run(simulation, server, client).kind == "finished"
+    assert got == [[b"in the kernel"]]
+    assert drops == ["linger"]

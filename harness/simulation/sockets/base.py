@@ -587,7 +587,7 @@ class Socket:
         linger_ms = self.options.linger
         if pipe.backlog and linger_ms != 0:
             pipe.is_lingering = True
-            self.context.lingering += 1
+            self.context.lingering[pipe] = None
             if linger_ms > 0:
                 deadline_ns = linger_ms * c.NS_PER_MS
                 self.scheduler.call_later(deadline_ns, lambda: self.lingered(pipe))
@@ -611,7 +611,7 @@ class Socket:
         pipe.is_lingering = False
         self.drop_all("linger", pipe.backlog)
         self._hang_up_pipe(pipe)
-        self.context.lingering -= 1
+        del self.context.lingering[pipe]
         self.context.wake()
 
     def _hang_up_pipe(self, pipe: NetworkPipe) -> None:
