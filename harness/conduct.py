@@ -15,6 +15,7 @@ from __future__ import annotations
 import threading
 import traceback
 from abc import ABC, abstractmethod
+from asyncio import CancelledError
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -237,13 +238,11 @@ class Conductor(ABC):
         try:
             with seated(node.seat):
                 target(node, arguments)
-        except (zmq.ZMQError, NodeStopped) as error:
-            if not node.seat.stopping:
-                self._crashed(node, error)
         except ReqrepError as error:
             self._error = self._error or error  # Of the plan or of ours, not of the node.
         except BaseException as error:
-            self._crashed(node, error)
+            if not (node.seat.stopping and _is_of_the_end(error)):
+                self._crashed(node, error)
         finally:
             node.seat.close_sockets(of=lambda thread: thread is threading.current_thread())
             self.recorder.note(node.name, "end")
@@ -462,6 +461,17 @@ class Conductor(ABC):
         if node.role.name == "client":
             return node.is_made
         return self._has_bound(node) and len(node.connected) >= node.links_to_connect
+
+
+def _is_of_the_end(error: BaseException | None) -> bool:
+    """Whether an exception is what the end of a run does to a program, however wrapped."""
+    if error is None:
+        return False
+    if isinstance(error, zmq.ZMQError | NodeStopped | SystemExit | CancelledError):
+        return True
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_is_of_the_end, error.exceptions))
+    return _is_of_the_end(error.__cause__ or error.__context__)
 
 
 def _hint(crash: str) -> str:

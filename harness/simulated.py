@@ -148,6 +148,10 @@ class SimulatedWorld(Conductor):
                     self._blame_spinner(self.outcome)
             finally:
                 self._end()
+        for node in self._nodes.values():
+            # Before all else: it may be the reason why a node failed.
+            if isinstance(node.seat, SimulatingSeat) and node.seat.refusal is not None:
+                raise node.seat.refusal
         if self._failure is not None:
             raise self._failure
 

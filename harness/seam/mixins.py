@@ -102,6 +102,11 @@ class SeamSocket:
         address: int = _raw.underlying.__get__(self) if tap is None else tap.address
         return address
 
+    def __hash__(self) -> int:
+        # pyzmq keeps sockets in sets, whose order must not be that of addresses.
+        tap = self._tap
+        return object.__hash__(self) if tap is None else tap.number
+
     @property
     def closed(self) -> bool:
         tap = self._tap

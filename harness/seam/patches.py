@@ -81,9 +81,11 @@ class Installation:
 
 def _virtual_attributes() -> list[Attribute]:
     """The patches of the standard library, and every name that was imported early."""
-    from . import virtual
+    # asyncio is imported for each simulation: what a program imports in the midst of a run
+    # could not be patched in one place, and it costs once what a few runs do.
+    from . import virtual, virtual_asyncio
 
-    attributes = list(virtual.ATTRIBUTES)
+    attributes = [*virtual.ATTRIBUTES, *virtual_asyncio.attributes()]
     stand_ins = {
         id(vars(owner)[name]): value
         for owner, name, value in attributes

@@ -12,7 +12,7 @@ from __future__ import annotations
 import ctypes
 import traceback
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import zmq
 import zmq.backend
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ..simulation.context import Context
     from ..simulation.scheduler import Scheduler, Task
     from ..simulation.sockets.base import Socket
+    from .virtual_asyncio import VirtualLoop
 
 _OBJECT_BYTES = 8192
 _OBJECTS = 131_072
@@ -65,6 +66,10 @@ class SimulatingSeat(Seat):
     Attributes:
         context: What its program is given.
         tasks: The threads that it started.
+        event_loops: The loops of asyncio that it made, in order.
+        refusal: The first call that the simulated world does not have, if it made one.
+        thread_numbers, task_numbers, executor_numbers: What its threads, its tasks of asyncio
+            and the threads of its executors are named by.
     """
 
     def __init__(self, node: str, recorder: Recorder, core: Context, listener: Listener) -> None:
@@ -72,6 +77,11 @@ class SimulatingSeat(Seat):
         self.core = core
         self.scheduler: Scheduler = core.simulation.scheduler
         self.tasks: list[Task] = []
+        self.event_loops: list[VirtualLoop] = []
+        self.refusal: MisuseError | None = None
+        self.thread_numbers = count(1)
+        self.task_numbers = count(1)
+        self.executor_numbers = count()
         self._address = _new_address()
         with seats.seated(self):
             self.context: zmq.Context[Any] = zmq.Context()
@@ -85,6 +95,27 @@ class SimulatingSeat(Seat):
         """A thread of the node's own has raised."""
         text = "".join(traceback.format_exception(error))
         self.recorder.note(self.node, "crash", text=text)
+
+    def refuse(self, what: str, why: str) -> NoReturn:
+        """Refuse, by name, what a simulation cannot do.
+
+        The world is told too: the refusal ends the run, wherever the program made the call
+        and whatever it does about the error.
+
+        Raises:
+            MisuseError: Always.
+        """
+        error = MisuseError(
+            f"{self.node} calls {what}, which the simulated world does not have: {why}; "
+            "run this program in the world 'threads'"
+        )
+        self.refusal = self.refusal or error
+        raise error
+
+    def stop(self) -> None:
+        super().stop()
+        for loop in self.event_loops:
+            loop.cancel_all()
 
     def begin_context(self, context: Any, io_threads: int) -> None:
         if io_threads < 0:
@@ -292,10 +323,7 @@ def zmq_poll(sockets: Any, timeout: int = -1) -> list[tuple[Any, int]]:
     for socket, flags in sockets:
         tap = getattr(socket, "_tap", None)
         if not isinstance(tap, SimulatingTap):
-            raise MisuseError(
-                f"{seat.node} polls {socket!r}; in the simulated world only ZeroMQ sockets can be "
-                "polled, since a real descriptor would not know the time"
-            )
+            seat.refuse(f"poll() for {socket!r}", "a real descriptor would not know the time")
         items.append((tap.core, int(flags)))
     if not items:
         return []

@@ -27,7 +27,6 @@ from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
 
-from ..errors import MisuseError
 from . import seat as seats
 from .simulating import SimulatingSeat
 
@@ -254,11 +253,22 @@ def _current_thread() -> threading.Thread:
         return _real_current_thread()
     thread = task.local.get("thread")
     if thread is None:
-        thread = task.local["thread"] = threading.Thread(name=task.name)
+        thread = task.local["thread"] = threading.Thread(name=task.name, daemon=True)
         thread._started.set()  # type: ignore[attr-defined]
         thread._reqrep_done = threading.Event()  # type: ignore[attr-defined]
     found: threading.Thread = thread
     return found
+
+
+_real_newname: Any = threading._newname  # type: ignore[attr-defined]
+
+
+def _newname(template: str = "Thread-%d") -> Any:
+    """The names of threads count within their node: what ran before must not show in them."""
+    seat = seats.current()
+    if not isinstance(seat, SimulatingSeat):
+        return _real_newname(template)
+    return template % next(seat.thread_numbers)
 
 
 def _get_ident() -> int:
@@ -329,10 +339,7 @@ def _refusing(real: Any, what: str, why: str) -> Any:
     def refuse(*arguments: Any, **keywords: Any) -> Any:
         seat = seats.current()
         if isinstance(seat, SimulatingSeat):
-            raise MisuseError(
-                f"{seat.node} calls {what}, which the simulated world does not have: {why}; "
-                "run this program in the world 'threads'"
-            )
+            seat.refuse(what, why)
         return real(*arguments, **keywords)
 
     return refuse
@@ -354,6 +361,7 @@ ATTRIBUTES: tuple[tuple[Any, str, Any], ...] = (
     (threading, "_allocate_lock", _lock),
     (threading, "RLock", _rlock),
     (threading, "current_thread", _current_thread),
+    (threading, "_newname", _newname),
     (threading, "get_ident", _get_ident),
     (threading.Thread, "start", _start),
     (threading.Thread, "join", _join),
