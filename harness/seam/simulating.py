@@ -320,6 +320,7 @@ def zmq_poll(sockets: Any, timeout: int = -1) -> list[tuple[Any, int]]:
         found: list[tuple[Any, int]] = _raw_poll(sockets, timeout)
         return found
     items = []
+    tap: Any = None
     for socket, flags in sockets:
         tap = getattr(socket, "_tap", None)
         if not isinstance(tap, SimulatingTap):

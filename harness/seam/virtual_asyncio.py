@@ -90,11 +90,11 @@ class VirtualSelector(_BaseSelectorImpl):
 
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
         scheduler = self._scheduler
-        if self._is_woken or self._look() or (timeout is not None and timeout <= 0):
+        is_woken, self._is_woken = self._is_woken, False
+        if is_woken or self._look() or (timeout is not None and timeout <= 0):
             # Even so the others have a turn and a little time passes: a loop that has always
             # something to do, like any busy loop, must not stop the world.
             scheduler.fruitless()
-            self._is_woken = False
             return self._look()
         # Rounded up, so that the loop does not wake a nanosecond early and turn once more.
         deadline_ns = None if timeout is None else scheduler.now_ns + ceil(timeout * _S)
@@ -124,11 +124,11 @@ class VirtualSelector(_BaseSelectorImpl):
 
     def _look(self) -> list[tuple[SelectorKey, int]]:
         found = []
-        for fd, key in self.get_map().items():
-            socket = self._sockets[fd]
+        for key in self.get_map().values():
+            socket = self._sockets[key.fd]
             is_readable = bool(socket.mailbox)
-            if socket.refusal == ETERM and fd not in self._told and not self._seat.stopping:
-                self._told.add(fd)
+            if socket.refusal == ETERM and key.fd not in self._told and not self._seat.stopping:
+                self._told.add(key.fd)
                 is_readable = True
             if is_readable and key.events & EVENT_READ:
                 found.append((key, EVENT_READ))
@@ -234,10 +234,13 @@ class VirtualLoop(_Loop):
             keywords["name"] = f"Task-{next(self._seat.task_numbers)}"
         return VirtualTask(coro, loop=self, **keywords)
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
-        """Each call gets a virtual thread; no more are refused than would be without a limit.
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Any, func: Callable[..., Any], *args: Any
+    ) -> Any:
+        """Each call gets a virtual thread, at once.
 
-        asyncio's own limit depends on the number of cores, on which no run may depend.
+        asyncio has as many threads as the machine has cores, and a few; on that no run may
+        depend, so there is no limit.
         """
         if executor is not None:
             return super().run_in_executor(executor, func, *args)
@@ -275,7 +278,7 @@ class VirtualLoop(_Loop):
 
     # --- what is refused --------------------------------------------------------
 
-    def add_signal_handler(self, sig: int, callback: Any, *args: Any) -> None:
+    def add_signal_handler(self, *args: Any) -> None:  # type: ignore[override]
         self._seat.refuse("loop.add_signal_handler()", "nobody sends a simulated node signals")
 
     async def getaddrinfo(self, *args: Any, **keywords: Any) -> Any:
@@ -317,7 +320,8 @@ def _init(self: Any, selector: Any = None) -> None:
         return
     if selector is not None:
         selector.close()  # It is the loop's to close, and which one it is changes nothing.
-    self.__class__ = _virtual(type(self))
+    kind: Any = type(self)
+    self.__class__ = _virtual(kind)
     self._seat = seat
     self.numbers = count(1)
     seat.event_loops.append(self)
@@ -376,13 +380,13 @@ def _take_up(loop: asyncio.AbstractEventLoop, task: Any, hooks: Any) -> None:
     sys.set_asyncgen_hooks(*hooks)
 
 
-_Policy: Any = getattr(asyncio_events, "_BaseDefaultEventLoopPolicy", None) or getattr(
-    asyncio_events, "BaseDefaultEventLoopPolicy", None
+_MAKES_LOOPS: bool = sys.version_info < (3, 14)
+
+_Policy: Any = getattr(
+    asyncio_events, "BaseDefaultEventLoopPolicy" if _MAKES_LOOPS else "_BaseDefaultEventLoopPolicy"
 )
 _real_get: Any = _Policy.get_event_loop
 _real_set: Any = _Policy.set_event_loop
-_MAKES_LOOPS = sys.version_info < (3, 14)
-
 _LOOP = "event loop"
 """Under which a task keeps the loop that `set_event_loop` gave it."""
 
