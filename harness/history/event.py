@@ -22,6 +22,7 @@
 | `efsm` | the owner | the call `text` on `socket` was not allowed in its state |
 | `again` | the owner | the call `text` on `socket` gave up; `number` counts the repeats not listed |
 | `unreachable` | the owner | a ROUTER with ROUTER_MANDATORY had no peer of that routing id |
+| `ownership` | the owner | two threads were in calls on `socket` at once, in a simulation: `text` |
 
 A `send` carries the time just before the call and a `recv` the time just after
 it, so that in order of time each message is sent before it is received.
@@ -40,7 +41,7 @@ KINDS = (
     "invoke", "ok", "fail", "info", "execute", "executed",
     "socket", "option", "bind", "connect", "unbind", "disconnect", "link",
     "connected", "disconnected", "close",
-    "send", "recv", "dropped", "efsm", "again", "unreachable",
+    "send", "recv", "dropped", "efsm", "again", "unreachable", "ownership",
 )  # fmt: skip
 
 OUTCOMES = ("ok", "fail", "info")

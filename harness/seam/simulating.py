@@ -24,7 +24,7 @@ from ..simulation.proxy import proxy as _core_proxy
 from . import seat as seats
 from .mixins import _recv_multipart, _send_multipart
 from .seat import Listener, Seat
-from .tap import SNDMORE, Tap, frame_bytes, taps, text_of
+from .tap import SNDMORE, Tap, frame_bytes, option_name, taps, text_of
 
 if TYPE_CHECKING:
     from ..history.recorder import Recorder
@@ -32,6 +32,21 @@ if TYPE_CHECKING:
     from ..simulation.scheduler import Scheduler, Task
     from ..simulation.sockets.base import Socket
     from .virtual_asyncio import VirtualLoop
+
+# Mechanisms whose handshake is not simulated: what a program sets would protect nothing here.
+_SECURITY = ("CURVE_", "PLAIN_", "GSSAPI_", "ZAP_")
+
+_DRAFT_TYPES = (
+    "SERVER",
+    "CLIENT",
+    "RADIO",
+    "DISH",
+    "GATHER",
+    "SCATTER",
+    "DGRAM",
+    "PEER",
+    "CHANNEL",
+)
 
 _OBJECT_BYTES = 8192
 _OBJECTS = 131_072
@@ -132,6 +147,11 @@ class SimulatingSeat(Seat):
         if context is None or kind == -1:
             raise TypeError("Socket needs a context and a socket type")
         socket.context = context
+        if any(cls.__module__.startswith("zmq.green") for cls in type(socket).__mro__):
+            self.refuse("zmq.green", "the hub of gevent waits on real descriptors")
+        name = _type_name(kind)
+        if name in _DRAFT_TYPES:
+            self.refuse(f"socket(zmq.{name})", "draft sockets are not part of libzmq 4.3")
         try:
             core = self.core.socket(int(kind))
         except SimulatedError as error:
@@ -142,11 +162,14 @@ class SimulatingSeat(Seat):
 class SimulatingTap(Tap):
     """One simulated socket."""
 
-    __slots__ = ("_scheduler", "core")
+    __slots__ = ("_beginner", "_rivals", "_scheduler", "_waiters", "core")
 
     def __init__(self, seat: SimulatingSeat, socket: Any, core: Socket) -> None:
         self.core = core
         self._scheduler = seat.scheduler
+        self._waiters = core.waiters
+        self._rivals: set[tuple[str, str]] = set()
+        self._beginner: Task | None = None  # Who has begun the message that is being sent.
         core.tap = self  # type: ignore[attr-defined]
         super().__init__(seat, socket, _new_address(), zmq.SocketType(core.type).name)
 
@@ -154,24 +177,54 @@ class SimulatingTap(Tap):
         self.failed(call, error.errno)
         return _zmq_error(error)
 
+    # --- who uses it ----------------------------------------------------------
+
+    def used(self, call: str) -> None:
+        """Write down that this thread makes a call while another is in one, if it is so.
+
+        A socket may change hands; what libzmq does not survive is two threads at once. Here
+        nothing happens to the socket, so the program goes on, and the history tells.
+        """
+        scheduler = self._scheduler
+        for task in self._waiters:
+            if task is not scheduler.current:
+                self._shared(call, str(task.reason), task)
+
+    def _shared(self, call: str, what: str, other: Task) -> None:
+        task = self._scheduler.current
+        if task is None or task.node != self._node or self.seat.stopping:
+            return  # It is the world that looks after the node's sockets.
+        rivals = task.name, other.name
+        if rivals not in self._rivals:
+            self._rivals.add(rivals)
+            self.note("ownership", f"{task.name} calls {call} while {other.name} is in: {what}")
+
     # --- messages -------------------------------------------------------------
 
     def send(self, socket: Any, data: Any, flags: int, copy: bool, track: bool) -> Any:
+        if self._waiters:
+            self.used("send")
         if isinstance(data, str):
             raise TypeError("unicode not allowed, use send_string")
         if track and isinstance(data, zmq.Frame) and data.tracker is None:
             raise ValueError("Not a tracked message")
         frame = frame_bytes(data)
+        if self._outgoing and self._beginner is not self._scheduler.current:
+            assert self._beginner is not None
+            self._shared("send", "a message that it has sent a part of", self._beginner)
         try:
             self.core.send(frame, flags)
         except SimulatedError as error:
             raise self._refused("send", error) from None
+        self._beginner = self._scheduler.current
         self.frame_sent(self._scheduler.now_ns, frame, bool(flags & SNDMORE))
         if isinstance(data, zmq.Frame) or not copy:
             return zmq.MessageTracker()  # A frame is copied at once, so it is done with.
         return None
 
     def recv(self, socket: Any, flags: int, copy: bool, track: bool) -> Any:
+        if self._waiters:
+            self.used("recv")
         core = self.core
         try:
             frame = core.recv(flags)
@@ -199,6 +252,8 @@ class SimulatingTap(Tap):
         for part in parts:
             if type(part) is not bytes:
                 return _send_multipart(socket, parts, flags, copy, track, **more)
+        if self._waiters:
+            self.used("send_multipart")
         try:
             self.core.send_message(parts, flags)
         except SimulatedError as error:
@@ -209,6 +264,8 @@ class SimulatingTap(Tap):
     def recv_multipart(self, socket: Any, flags: int, copy: bool, track: bool) -> Any:
         if not copy or self._incoming:
             return _recv_multipart(socket, flags, copy, track)
+        if self._waiters:
+            self.used("recv_multipart")
         try:
             parts = self.core.recv_message(flags)
         except SimulatedError as error:
@@ -228,13 +285,26 @@ class SimulatingTap(Tap):
             raise TypeError(f"expected int, got: {value!r}")
         if kind == "int" and not -(2**31) <= int(value) < 2**31:
             raise OverflowError("value too large to convert to int")
+        if self._waiters:
+            self.used("set")
+        name = option_name(option)
+        if name.startswith(_SECURITY):
+            self._refuse_option(name, "security mechanisms are not simulated")
         try:
             self.core.set(int(option), value if isinstance(value, bytes) else int(value))
         except SimulatedError as error:
             raise self._refused("set", error) from None
+        except MisuseError as error:
+            self._refuse_option(name, str(error))
         self.note_option(option, value)
 
+    def _refuse_option(self, name: str, why: str) -> NoReturn:
+        assert isinstance(self.seat, SimulatingSeat)
+        self.seat.refuse(f"set(zmq.{name}, ...)", why)
+
     def get(self, socket: Any, option: int) -> Any:
+        if self._waiters:
+            self.used("get")
         try:
             value = self.core.get(int(option))
         except SimulatedError as error:
@@ -288,11 +358,20 @@ class SimulatingTap(Tap):
 
     def close(self, socket: Any, linger: int | None) -> None:
         if not self.core.is_closed:
+            if self._waiters:
+                self.used("close")
             self.core.close(linger)
             self.note_close()
 
     def is_closed(self, socket: Any) -> bool:
         return self.core.is_closed
+
+
+def _type_name(kind: int) -> str:
+    try:
+        return zmq.SocketType(kind).name
+    except ValueError:
+        return str(kind)  # What there is not, libzmq refuses.
 
 
 def _checked(endpoint: Any) -> str:
@@ -325,6 +404,8 @@ def zmq_poll(sockets: Any, timeout: int = -1) -> list[tuple[Any, int]]:
         tap = getattr(socket, "_tap", None)
         if not isinstance(tap, SimulatingTap):
             seat.refuse(f"poll() for {socket!r}", "a real descriptor would not know the time")
+        if tap.core.waiters:
+            tap.used("poll")
         items.append((tap.core, int(flags)))
     if not items:
         return []

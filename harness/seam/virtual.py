@@ -15,6 +15,7 @@ import os
 import queue
 import random
 import select
+import selectors
 import socket
 import subprocess
 import sys
@@ -373,6 +374,17 @@ ATTRIBUTES: tuple[tuple[Any, str, Any], ...] = (
     (socket.socket, "__init__", _refusing(socket.socket.__init__, "socket.socket()", _BLOCKS)),
     (select, "select", _refusing(select.select, "select.select()", _BLOCKS)),
     (select, "poll", _refusing(getattr(select, "poll", None), "select.poll()", _BLOCKS)),
+    (select, "epoll", _refusing(getattr(select, "epoll", None), "select.epoll()", _BLOCKS)),
+    (
+        selectors.SelectSelector,
+        "select",
+        _refusing(selectors.SelectSelector.select, "SelectSelector.select()", _BLOCKS),
+    ),
+    (
+        selectors._PollLikeSelector,
+        "select",
+        _refusing(selectors._PollLikeSelector.select, "PollSelector.select()", _BLOCKS),
+    ),
     (
         subprocess.Popen,
         "__init__",

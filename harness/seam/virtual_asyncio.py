@@ -23,6 +23,7 @@ name; loops that are not asyncio's own, such as uvloop's, which nobody can tell 
 from __future__ import annotations
 
 import asyncio
+import selectors
 import sys
 import threading
 from asyncio import events as asyncio_events, selector_events, tasks as asyncio_tasks
@@ -59,15 +60,18 @@ class VirtualSelector(_BaseSelectorImpl):
     """Waits, in virtual time, for the simulated sockets of one node.
 
     A descriptor is readable while its socket has commands that its owner has not seen: that
-    is libzmq's rule, and makes it an edge (5.1.4).
+    is libzmq's rule, and makes it an edge (5.1.4). Programs that use `selectors` without
+    asyncio get one too.
     """
 
     def __init__(self, seat: SimulatingSeat) -> None:
         super().__init__()
         self._seat = seat
         self._scheduler = seat.scheduler
-        self._sockets: dict[int, Socket] = {}
-        self._told: set[int] = set()  # Whose end was told: it is one event, as all others.
+        self._watched: dict[int, tuple[SelectorKey, Socket]] = {}
+        # Whose end was told. Once: libzmq's descriptor stays readable then, and a loop that
+        # waits for it turns as fast as it can, which tells nobody more.
+        self._told: set[int] = set()
         self._sleeper: Task | None = None
         self._is_woken = False
 
@@ -77,15 +81,15 @@ class VirtualSelector(_BaseSelectorImpl):
         if socket is None:
             super().unregister(fileobj)
             self._seat.refuse(
-                f"an event loop waiting for the descriptor {key.fd}",
-                "a real descriptor would not know the time; wait for sockets of zmq.asyncio",
+                f"a selector waiting for the descriptor {key.fd}",
+                "a real descriptor would not know the time",
             )
-        self._sockets[key.fd] = socket
+        self._watched[key.fd] = key, socket
         return key
 
     def unregister(self, fileobj: Any) -> SelectorKey:
         key = super().unregister(fileobj)
-        del self._sockets[key.fd]
+        del self._watched[key.fd]
         return key
 
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
@@ -100,7 +104,7 @@ class VirtualSelector(_BaseSelectorImpl):
         deadline_ns = None if timeout is None else scheduler.now_ns + ceil(timeout * _S)
         task = scheduler.current
         assert task is not None, "an event loop that waits, outside of any task"
-        sockets = list(self._sockets.values())
+        sockets = [socket for _, socket in self._watched.values()]
         for socket in sockets:
             socket.waiters.append(task)
         self._sleeper = task
@@ -124,10 +128,9 @@ class VirtualSelector(_BaseSelectorImpl):
 
     def _look(self) -> list[tuple[SelectorKey, int]]:
         found = []
-        for key in self.get_map().values():
-            socket = self._sockets[key.fd]
+        for key, socket in self._watched.values():
             is_readable = bool(socket.mailbox)
-            if socket.refusal == ETERM and key.fd not in self._told and not self._seat.stopping:
+            if socket.refusal == ETERM and not self._seat.stopping and key.fd not in self._told:
                 self._told.add(key.fd)
                 is_readable = True
             if is_readable and key.events & EVENT_READ:
@@ -143,8 +146,16 @@ class VirtualSelector(_BaseSelectorImpl):
 
     def __str__(self) -> str:
         """Why the task of the loop waits, in words."""
-        sockets = ", ".join(map(str, self._sockets.values()))
-        return f"an event loop, for {sockets or 'its timers'}"
+        sockets = ", ".join(str(socket) for _, socket in self._watched.values())
+        return f"a selector, for {sockets or 'its timers'}"
+
+
+_real_selector: Any = selectors.DefaultSelector
+
+
+def _default_selector() -> Any:
+    seat = _seat()
+    return _real_selector() if seat is None else VirtualSelector(seat)
 
 
 # --- the loop -----------------------------------------------------------------
@@ -416,6 +427,7 @@ def _set_event_loop(self: Any, loop: Any) -> None:
 
 ATTRIBUTES: list[tuple[Any, str, Any]] = [
     (selector_events.BaseSelectorEventLoop, "__init__", _init),
+    (selectors, "DefaultSelector", _default_selector),
     (_Policy, "get_event_loop", _get_event_loop),
     (_Policy, "set_event_loop", _set_event_loop),
 ]

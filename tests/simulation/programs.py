@@ -7,6 +7,7 @@ import os
 import queue
 import random
 import secrets
+import selectors
 import threading
 import uuid
 from time import monotonic, perf_counter, sleep, time as wall_time
@@ -308,6 +309,18 @@ def selecting_server(context: Context, endpoint: str, handle: Handle) -> None:
     while True:
         readable, _, _ = zmq.select([socket, *others], [], [], 0.5)
         if socket in readable:
+            socket.send_multipart(handle(socket.recv_multipart()))
+
+
+def selectors_server(context: Context, endpoint: str, handle: Handle) -> None:
+    """The descriptor of a socket in a selector; it tells of changes, not of what there is."""
+    socket = context.socket(zmq.REP)
+    socket.bind(endpoint)
+    selector = selectors.DefaultSelector()
+    selector.register(socket, selectors.EVENT_READ)
+    while True:
+        selector.select(0.5)
+        while int(socket.get(zmq.EVENTS)) & zmq.POLLIN:
             socket.send_multipart(handle(socket.recv_multipart()))
 
 

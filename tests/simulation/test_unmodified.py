@@ -45,6 +45,7 @@ def history_of(pattern: Pattern, transport: str = "tcp", requests: int = 30) -> 
     verdicts = judge([claim(promise.property) for promise in pattern.promises], scenario, history)
     assert [verdict for verdict in verdicts if not verdict] == []
     assert sum(event.kind == "ok" for event in history) == requests
+    assert not [str(event) for event in history if event.kind == "ownership"]
     return history
 
 
@@ -79,6 +80,7 @@ UNMODIFIED = {
     "a context imported early": req_rep(server=programs.early_context_server),
     "Poller": req_rep(server=programs.polling_server),
     "select": req_rep(server=programs.selecting_server),
+    "selectors": req_rep(server=programs.selectors_server),
     "RCVTIMEO": req_rep(server=programs.timeout_server),
     "time and chance": req_rep(client=programs.ClockAndChanceClient),
 }
