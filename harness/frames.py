@@ -78,22 +78,35 @@ def find_op(frames: Sequence[bytes]) -> str | None:
 # --- long frames in a history -----------------------------------------------
 
 
-class LongFrame(bytes):
-    """What a history keeps of a long frame: its beginning, its size, its digest.
+LONG_BYTES = 4096
+"""A frame that is longer is not kept whole in a history."""
 
-    Two long frames are equal exactly when these are, which is all that the
-    properties ask; the op id stands at the beginning and is kept.
+KEPT_BYTES = 64
+_LONG = re.compile(rb"\.\.\. (\d+) bytes, [0-9a-f]{32}\Z")
+
+
+def kept(frames: Sequence[bytes]) -> tuple[bytes, ...]:
+    """What a history keeps of a message: of a long frame its beginning, its size, its digest.
+
+    Two long frames are equal exactly when these are, which is all that the properties
+    ask; the op id stands at the beginning and is kept.
     """
+    for frame in frames:
+        if len(frame) > LONG_BYTES:
+            return tuple(_shortened(f) if len(f) > LONG_BYTES else f for f in frames)
+    return tuple(frames)
 
-    KEPT_BYTES = 64
-    LIMIT_BYTES = 4096
 
-    @classmethod
-    def of(cls, frame: bytes) -> LongFrame:
-        from hashlib import blake2b
+def _shortened(frame: bytes) -> bytes:
+    from hashlib import blake2b
 
-        digest = blake2b(frame, digest_size=16).hexdigest()
-        return cls(frame[: cls.KEPT_BYTES] + b"... %d bytes, %s" % (len(frame), digest.encode()))
+    digest = blake2b(frame, digest_size=16).hexdigest().encode()
+    return frame[:KEPT_BYTES] + b"... %d bytes, %s" % (len(frame), digest)
+
+
+def is_shortened(frame: bytes) -> bool:
+    """Whether a frame of a history stands for a longer one."""
+    return len(frame) > KEPT_BYTES and _LONG.search(frame) is not None
 
 
 # --- showing ----------------------------------------------------------------
@@ -107,9 +120,11 @@ def show_frame(frame: bytes) -> str:
     if tagged is not None and tagged.end() < len(frame):
         return f"[{tagged[0].decode()}{show_frame(frame[tagged.end() :])[1:]}"
     cut = frame[:SHOWN_BYTES]
+    size = _LONG.search(frame)
     text = cut.decode("ascii", "replace")
     shown = text if text.isprintable() and "\ufffd" not in text else "0x" + cut.hex()
-    more = f"..{len(frame)} bytes" if len(frame) > SHOWN_BYTES else ""
+    length = int(size[1]) if size is not None else len(frame)
+    more = f"..{length} bytes" if len(frame) > SHOWN_BYTES else ""
     return f"[{shown}{more}]"
 
 

@@ -236,6 +236,22 @@ class Pattern:
         """Whether the fleet says how many nodes carry requests out."""
         return any(role.many for role in self.roles if role.name != "client")
 
+    def fleet_of(self, clients: int | None, workers: int | None) -> Fleet:
+        """The pattern's own fleet with other numbers; None keeps one.
+
+        Raises:
+            MisuseError: The pattern has one server, whatever the fleet.
+        """
+        if workers is not None and not self.is_sizable:
+            raise MisuseError(
+                f"{workers} workers were asked for, but {self.name!r} has one server, whatever the "
+                "fleet; leave the number out"
+            )
+        return self.fleet.replace(
+            clients=self.fleet.clients if clients is None else clients,
+            workers=self.fleet.workers if workers is None else workers,
+        )
+
     def with_roles(self, **programs: Program) -> Pattern:
         """The same pattern with programs of yours; the rest, and the promises, stay.
 
