@@ -270,6 +270,28 @@ class Layout:
         return True
 
 
+_ROUTED = re.compile(r"\[[A-Z][A-Za-z0-9_-]*\]\[\]")
+
+
+def adapted(text: str, declared: str | None, actual: str) -> str:
+    """The layout for a socket of another type that speaks the same on the wire.
+
+    A REQ puts the delimiter in front that a DEALER has to send itself; a REP keeps to itself the
+    routing id and the delimiter that a ROUTER shows.
+    """
+    match declared, actual:
+        case "REQ", "DEALER":
+            return "[]" + text
+        case "DEALER", "REQ":
+            return text.removeprefix("[]")
+        case "REP", "ROUTER":
+            return "[C][]" + text
+        case "ROUTER", "REP":
+            return _ROUTED.sub("", text, count=1) if _ROUTED.match(text) else text
+        case _:
+            return text
+
+
 @lru_cache(maxsize=1024)
 def layout(text: str) -> Layout:
     """The layout that `text` says, parsed once."""

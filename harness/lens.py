@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from .frames import Layout, LayoutMismatch, Reading, find_op
+from .frames import Layout, LayoutMismatch, Reading, adapted, find_op, layout as layout_of
 from .history import Event
 from .pattern import Hop, Pattern
 
@@ -62,11 +62,9 @@ class Lens:
         self._places: dict[int, tuple[str, str]] = {}
         self.types: dict[int, str] = {}
         self._last: tuple[Event, Crossing | None] | None = None
-        self._hops: defaultdict[tuple[str, str, str], list[tuple[Hop, Layout]]] = defaultdict(list)
-        # Control words first: `[W]["READY"]` must not be read as a body.
-        for hop in sorted(pattern.hops, key=lambda hop: hop.carries != "control"):
-            self._hops[hop.sender, hop.link, "send"].append((hop, hop.sent_layout))
-            self._hops[hop.receiver, hop.link, "recv"].append((hop, hop.received_layout))
+        self._pattern = pattern
+        # (role, link, type of socket, direction) -> the hops that are possible there.
+        self._hops: dict[tuple[str, str, str, str], list[tuple[Hop, Layout]]] = {}
 
     def learn(self, event: Event) -> None:
         """Take in what an event says about sockets and endpoints."""
@@ -98,6 +96,22 @@ class Lens:
         self._last = event, crossing
         return crossing
 
+    def _possible(self, role: str, link: str, type_: str, kind: str) -> list[tuple[Hop, Layout]]:
+        """The hops at one end of a link, with their layouts for that type of socket."""
+        key = role, link, type_, kind
+        found = self._hops.get(key)
+        if found is None:
+            declared = self._pattern.link(link).socket_of(role)
+            found = self._hops[key] = []
+            # Control words first: `[W]["READY"]` must not be read as a body.
+            for hop in sorted(self._pattern.hops, key=lambda hop: hop.carries != "control"):
+                end, text = (
+                    (hop.sender, hop.sent) if kind == "send" else (hop.receiver, hop.received)
+                )
+                if end == role and hop.link == link:
+                    found.append((hop, layout_of(adapted(text, declared, type_))))
+        return found
+
     def _read(self, event: Event) -> Crossing | None:
         place = self.place(event)
         if place is None:
@@ -105,7 +119,7 @@ class Lens:
         role, link = place
         problem = "no message is laid out here"
         layout: Layout | None = None
-        for hop, layout in self._hops.get((role, link, event.kind), ()):
+        for hop, layout in self._possible(role, link, self.types[event.socket], event.kind):
             try:
                 reading = layout.read(event.frames)
             except LayoutMismatch as mismatch:

@@ -72,11 +72,19 @@ class Link:
         name: The field's word for it, such as `frontend`.
         binds: The role that binds.
         connects: The roles that connect.
+        sockets: The type of socket that each role has there, in pairs such as
+            `("server", "REP")`. A program of a user's may have another that speaks the same on
+            the wire (ROUTER for REP, DEALER for REQ); then its layouts are adapted.
     """
 
     name: str
     binds: str
     connects: tuple[str, ...]
+    sockets: tuple[tuple[str, str], ...] = ()
+
+    def socket_of(self, role: str) -> str | None:
+        """The type of socket that a role has here; None if nobody said."""
+        return dict(self.sockets).get(role)
 
 
 @dataclass(frozen=True)
