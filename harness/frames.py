@@ -24,8 +24,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
-from .errors import MisuseError
+from .errors import HarnessBug, MisuseError
 
 EMPTY = b""
 """The delimiter: the one empty frame between the envelope and the body."""
@@ -200,8 +201,7 @@ def _parse(text: str) -> tuple[_Part, ...]:
     return tuple(parts)
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """A message read by a layout: its named frames and its body."""
 
     names: dict[str, bytes]
@@ -221,9 +221,19 @@ class Layout:
 
     text: str
     _parts: tuple[_Part, ...] = field(init=False, repr=False, compare=False)
+    # The same for the quick way: the frames before the body, each with its name or its value,
+    # and whether there is a body of one frame, of any number, or none.
+    _fixed: tuple[tuple[str, bytes], ...] = field(init=False, repr=False, compare=False)
+    _has_body: bool = field(init=False, repr=False, compare=False)
+    _is_long: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_parts", _parse(self.text))
+        parts = _parse(self.text)
+        fixed = tuple((part.name, part.value) for part in parts if part.kind != "body")
+        object.__setattr__(self, "_parts", parts)
+        object.__setattr__(self, "_fixed", fixed)
+        object.__setattr__(self, "_has_body", len(fixed) < len(parts))
+        object.__setattr__(self, "_is_long", parts[-1].many)
 
     def __str__(self) -> str:
         return self.text
@@ -232,13 +242,38 @@ class Layout:
     def has_delimiter(self) -> bool:
         return any(part.kind == "delimiter" for part in self._parts)
 
+    def match(self, frames: Sequence[bytes]) -> Reading | None:
+        """Split a message into its named frames and its body; None if it has another layout."""
+        fixed = self._fixed
+        extra = len(frames) - len(fixed)
+        if extra if not self._has_body else extra < 1 or (extra > 1 and not self._is_long):
+            return None
+        names: dict[str, bytes] = {}
+        for (name, value), frame in zip(fixed, frames, strict=False):
+            if name:
+                names[name] = frame
+            elif frame != value:
+                return None
+        return Reading(names, tuple(frames[len(fixed) :]))
+
     def read(self, frames: Sequence[bytes]) -> Reading:
-        """Split a message into its named frames and its body.
+        """The same, with the reason why not.
 
         Raises:
             LayoutMismatch: A frame is missing, is too much, or is not what must stand there.
         """
-        names: dict[str, bytes] = {}
+        found = self.match(frames)
+        if found is None:
+            self._explain(frames)
+            raise HarnessBug(f"{show(frames)} does not fit {self.text}, and nobody knows why")
+        return found
+
+    def _explain(self, frames: Sequence[bytes]) -> None:
+        """Say where a message does not fit.
+
+        Raises:
+            LayoutMismatch: Always.
+        """
         for index, part in enumerate(self._parts):
             if part.kind == "body":
                 body = tuple(frames[index:])
@@ -246,28 +281,17 @@ class Layout:
                     raise LayoutMismatch(f"there is no frame {index + 1}: the body is missing")
                 if len(body) > 1 and not part.many:
                     raise LayoutMismatch(f"the body has {len(body)} frames where it must have one")
-                return Reading(names, body)
+                return
             if index >= len(frames):
                 raise LayoutMismatch(f"there is no frame {index + 1}: {part.wanted()} is missing")
             frame = frames[index]
-            if part.kind == "name":
-                names[part.name] = frame
-            elif frame != part.value:
+            if part.kind != "name" and frame != part.value:
                 raise LayoutMismatch(
                     f"frame {index + 1} is {show_frame(frame)} where {part.wanted()} must stand: "
                     f"{part.wanted()} is missing"
                 )
         if len(frames) > len(self._parts):
             raise LayoutMismatch(f"{len(frames)} frames where {len(self._parts)} are laid out")
-        return Reading(names, ())
-
-    def fits(self, frames: Sequence[bytes]) -> bool:
-        """Whether a message has this layout."""
-        try:
-            self.read(frames)
-        except LayoutMismatch:
-            return False
-        return True
 
 
 _ROUTED = re.compile(r"\[[A-Z][A-Za-z0-9_-]*\]\[\]")

@@ -19,9 +19,9 @@ LEARNED = frozenset({"link", "socket", "bind", "connect"})
 """The kinds of event that tell what sockets are there for."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Crossing:
-    """One message at one end of a hop.
+    """One message at one end of a hop. Shared by all checkers: not to be changed.
 
     Args:
         role, link: Where it was seen.
@@ -29,6 +29,7 @@ class Crossing:
         layout: The layout that it has, or should have.
         reading: Its named frames and its body; None when it fits no hop.
         op: The op it carries; None for control traffic and for a body that lost its op id.
+        peer: The routing id in front, as a ROUTER sees it; None elsewhere.
         problem: Why it fits no hop; empty when it does.
     """
 
@@ -38,15 +39,8 @@ class Crossing:
     layout: Layout | None
     reading: Reading | None
     op: str | None
+    peer: bytes | None
     problem: str
-
-    @property
-    def peer(self) -> bytes | None:
-        """The routing id in front, as a ROUTER sees it."""
-        if self.reading is None or not self.reading.names:
-            return None
-        name, value = next(iter(self.reading.names.items()))
-        return value if name[0].isupper() else None
 
 
 class Lens:
@@ -117,14 +111,20 @@ class Lens:
         if place is None:
             return None
         role, link = place
-        problem = "no message is laid out here"
-        layout: Layout | None = None
-        for hop, layout in self._possible(role, link, self.types[event.socket], event.kind):
-            try:
-                reading = layout.read(event.frames)
-            except LayoutMismatch as mismatch:
-                problem = str(mismatch)
+        possible = self._possible(role, link, self.types[event.socket], event.kind)
+        for hop, layout in possible:
+            reading = layout.match(event.frames)
+            if reading is None:
                 continue
             op = find_op(reading.body) if hop.carries != "control" else None
-            return Crossing(role, link, hop, layout, reading, op, "")
-        return Crossing(role, link, None, layout, None, find_op(event.frames), problem)
+            peer = event.frames[0] if layout.text[1:2].isupper() else None
+            return Crossing(role, link, hop, layout, reading, op, peer, "")
+        wanted: Layout | None = None
+        problem = "no message is laid out here"
+        if possible:
+            wanted = possible[-1][1]
+            try:
+                wanted.read(event.frames)
+            except LayoutMismatch as mismatch:
+                problem = str(mismatch)
+        return Crossing(role, link, None, wanted, None, find_op(event.frames), None, problem)
