@@ -441,6 +441,8 @@ class Conductor(ABC):
         """
         with self._changed:
             while not condition():
+                if self._error is not None:
+                    raise self._error
                 for node in self._nodes.values():
                     if node.crash:
                         raise NodeFailed(
