@@ -25,7 +25,12 @@ def _offers(group: str) -> dict[str, EntryPoint]:
 
 
 def _load(group: str, name: str, kind: type, what: str) -> object:
-    found = _offers(group)[name].load()
+    try:
+        found = _offers(group)[name].load()
+    except Exception as error:
+        raise MisuseError(
+            f"the plug-in {name!r} on {group} cannot be loaded, {type(error).__name__}: {error}"
+        ) from error
     if not isinstance(found, kind):
         raise MisuseError(
             f"the plug-in {name!r} on {group} is {found!r}, which is not {what}; "

@@ -117,11 +117,21 @@ class ClientStage:
             self._conductor.stopping.wait(remaining_ns / NS_PER_S)
 
     def poll(self, until_ns: int) -> bool:
-        sockets = [(socket, zmq.POLLIN) for socket in self._seat.open_sockets()]
+        own = [
+            tap
+            for tap in self._seat.taps
+            if tap.thread is threading.current_thread() and tap.serves_link
+        ]
+        sockets = [
+            (socket, zmq.POLLIN)
+            for tap in own
+            if (socket := tap.socket()) is not None and not socket.closed
+        ]
         if not sockets:
             raise PeerError(
-                f"the client of {self._seat.node} has send() and recv() but no open socket that "
-                "its input could be awaited on; give it call(body) -> body"
+                f"the client {self._seat.node} has send() and recv() but no open socket of its own "
+                "thread, connected to the pattern, on which its input could be awaited; "
+                "give it call(body) -> body"
             )
         remaining_ms = max(0, -((self.clock() - until_ns) // 1_000_000))
         return bool(zmq.zmq_poll(sockets, remaining_ms))
@@ -181,6 +191,8 @@ class Conductor(ABC):
             self.pattern.addressee(client, clients) is None for client in range(clients)
         )
         self._one_way_executed: set[str] = set()
+        self._binders: dict[str, Tap] = {}
+        self._unheard: set[int] = set()  # Sockets whose connections are not told.
 
     # --- what a world defines -------------------------------------------------
 
@@ -251,12 +263,13 @@ class Conductor(ABC):
 
     def _crashed(self, node: Node, error: BaseException) -> None:
         node.seat.stop()
-        node.crash = "".join(traceback.format_exception(error))
+        node.crash = _told(error)
         self.recorder.note(node.name, "crash", text=node.crash)
 
     def _run_program(self, node: Node, arguments: list[Any]) -> None:
         service_time = self.scenario.demand.service_of(node.number)
-        service = Service(service_time, self.scenario.seed, self._note_of(node))
+        note = self._note_of(node)
+        service = Service(service_time, self.scenario.seed, note, self.stopping.wait)
         offers = {"handle": service, "name": node.name}
         node.role.program(*arguments, **taken(node.role.program, offers))
 
@@ -369,8 +382,12 @@ class Conductor(ABC):
 
     # --- what the seam tells ----------------------------------------------------
 
-    def bound(self, seat: Seat, requested: str, endpoint: str) -> None:
+    def is_known(self, endpoint: str) -> bool:
+        return self._endpoints.is_given(endpoint)
+
+    def bound(self, seat: Seat, tap: Tap, requested: str, endpoint: str) -> None:
         node = self._nodes[seat.node]
+        self._binders[endpoint] = tap
         for link, given in node.to_bind.items():
             if given == requested and not self._endpoints.is_found(link, node.name):
                 self._endpoints.found(link, node.name, endpoint)
@@ -386,8 +403,21 @@ class Conductor(ABC):
             if self._endpoints.is_known(endpoint) and endpoint not in node.connected:
                 node.connected.add(endpoint)
                 if not endpoint.startswith("inproc:"):
-                    self._due[tap.number, endpoint] += 1
-                    self._due[0, endpoint] += 1
+                    if tap.number not in self._unheard:
+                        self._due[tap.number, endpoint] += 1
+                    binder = self._binders.get(endpoint)
+                    if binder is not None and binder.number not in self._unheard:
+                        self._due[0, endpoint] += 1
+                tap.serves_link = True
+            self._changed.notify_all()
+
+    def unwatched(self, tap: Tap) -> None:
+        """Nothing is heard of this socket from now on, so nothing of it is awaited."""
+        with self._changed:
+            self._unheard.add(tap.number)
+            for number, endpoint in list(self._due):
+                if number == tap.number or (not number and self._binders.get(endpoint) is tap):
+                    del self._due[number, endpoint]
             self._changed.notify_all()
 
     def heard(self, tap: Tap, kind: str, endpoint: str) -> None:
@@ -411,6 +441,8 @@ class Conductor(ABC):
         """
         with self._changed:
             while not condition():
+                if self._error is not None:
+                    raise self._error
                 for node in self._nodes.values():
                     if node.crash:
                         raise NodeFailed(
@@ -474,6 +506,14 @@ def _is_of_the_end(error: BaseException | None) -> bool:
     return _is_of_the_end(error.__cause__ or error.__context__)
 
 
+def _told(error: BaseException) -> str:
+    """A traceback whose last line says what was raised, whatever notes and lines it has."""
+    text = "".join(traceback.format_exception(error)).rstrip()
+    said = " ".join(str(error).split())
+    last = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    return text if text.endswith(last) else f"{text}\n{last}"
+
+
 def _hint(crash: str) -> str:
     """What to try, for the failures that have one cause."""
     if "Address already in use" in crash:
@@ -481,4 +521,6 @@ def _hint(crash: str) -> str:
             "; the endpoint is in use: bind the address that the program is given, which is "
             "free, or end what holds it"
         )
+    if "Too many open files" in crash:
+        return "; raise the limit of open files (ulimit -n) or run fewer nodes"
     return ""

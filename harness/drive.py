@@ -23,6 +23,7 @@ from typing import Any, Protocol
 
 import zmq
 
+from .errors import MisuseError
 from .frames import Body, asker_of, find_op, op_id, tag
 from .scenario import Scenario
 from .workload import NS_PER_S, ClosedLoop, planned_times
@@ -75,7 +76,7 @@ class Driver:
         answered: How many replies it has had.
         latencies_ns: Of all of them, from the planned time.
         is_done: Whether all its ops have ended.
-        open_since_ns: Since when a lock-step call has been blocking; None between calls.
+        open_since_ns: Since when a call of the client has been blocking; None between calls.
     """
 
     def __init__(self, scenario: Scenario, number: int, client: Any, stage: Stage) -> None:
@@ -161,6 +162,7 @@ class Driver:
         if reply is None:
             self._stage.note("info", op=op, text="the client gave up")
             return
+        self._require_body(reply, "call")
         self._stage.note("ok", op=op, frames=tuple(reply))
         self._count_answer(planned_ns)
 
@@ -187,6 +189,7 @@ class Driver:
                 if self._addressee == self._number:
                     outstanding[op] = planned_ns, now_ns + self._timeout_ns
                 asked += 1
+                self.open_since_ns = stage.clock()
                 try:
                     self._client.send(request)
                 except zmq.ContextTerminated:
@@ -199,9 +202,14 @@ class Driver:
                     if self._addressee is None:
                         stage.note("ok", op=op, text="sent; nobody is to be answered")
                         given_up += 1
+                self.open_since_ns = None
                 if self._planned and asked < self._count:
                     due_ns = next(self._planned)
                 heard_ns = now_ns
+                # Replies are taken between the requests of a burst: a client that does not read
+                # would lose them at its high-water mark, and by its own fault.
+                while stage.poll(stage.clock()):
+                    self._receive(outstanding)
                 continue
             if asked == self._count and self.answered + given_up >= self._expected:
                 break
@@ -238,12 +246,16 @@ class Driver:
         return heard_ns + self._timeout_ns
 
     def _receive(self, outstanding: dict[str, tuple[int, int]]) -> None:
+        self.open_since_ns = self._stage.clock()
         try:
             reply = self._client.recv()
         except zmq.Again:
             return  # What made the socket readable was no message for the client.
+        finally:
+            self.open_since_ns = None
         if reply is None:
             return
+        self._require_body(reply, "recv")
         op = find_op(reply)
         if op is None:  # The service lost the op id: all that is left is the order.
             op = next(iter(outstanding), op_id(self._number, 0))
@@ -253,6 +265,14 @@ class Driver:
             self._count_answer(planned_ns)
         elif asker_of(op) != self._number:
             self.answered += 1
+
+    def _require_body(self, reply: object, method: str) -> None:
+        # An empty list is what is left of a malformed reply: the peer's doing, not the client's.
+        if not isinstance(reply, list) or not all(isinstance(frame, bytes) for frame in reply):
+            raise MisuseError(
+                f"{method}() of the client {type(self._client).__name__} returned {reply!r}; it "
+                "must return the body of the reply, a list of frames such as recv_multipart() does"
+            )
 
     # --- both ---------------------------------------------------------------
 

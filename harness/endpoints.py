@@ -46,10 +46,16 @@ class Endpoints:
         self.transport = transport
         self._links = [link.name for link in pattern.links]
         self._folder = folder
+        self._given: set[str] = set()
         self._found: dict[tuple[str, str], str] = {}  # (link, node) -> endpoint
 
     def to_bind(self, link: Link, node: str) -> str:
         """What a binder is given."""
+        given = self._to_bind(link, node)
+        self._given.add(given)
+        return given
+
+    def _to_bind(self, link: Link, node: str) -> str:
         if self.transport == "tcp":
             # Where all of 127/8 is loopback each link has an address of its own, so that a
             # node which binds two wildcards can be told by the address which is which.
@@ -65,6 +71,10 @@ class Endpoints:
 
     def is_found(self, link: Link, node: str) -> bool:
         return (link.name, node) in self._found
+
+    def is_given(self, endpoint: str) -> bool:
+        """Whether an endpoint is one that the run hands out to bind or to connect."""
+        return endpoint in self._given or endpoint in self._found.values()
 
     def is_known(self, endpoint: str) -> bool:
         """Whether an endpoint is one of the run's own."""

@@ -24,8 +24,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
-from .errors import MisuseError
+from .errors import HarnessBug, MisuseError
 
 EMPTY = b""
 """The delimiter: the one empty frame between the envelope and the body."""
@@ -78,22 +79,35 @@ def find_op(frames: Sequence[bytes]) -> str | None:
 # --- long frames in a history -----------------------------------------------
 
 
-class LongFrame(bytes):
-    """What a history keeps of a long frame: its beginning, its size, its digest.
+LONG_BYTES = 4096
+"""A frame that is longer is not kept whole in a history."""
 
-    Two long frames are equal exactly when these are, which is all that the
-    properties ask; the op id stands at the beginning and is kept.
+KEPT_BYTES = 64
+_LONG = re.compile(rb"\.\.\. (\d+) bytes, [0-9a-f]{32}\Z")
+
+
+def kept(frames: Sequence[bytes]) -> tuple[bytes, ...]:
+    """What a history keeps of a message: of a long frame its beginning, its size, its digest.
+
+    Two long frames are equal exactly when these are, which is all that the properties
+    ask; the op id stands at the beginning and is kept.
     """
+    for frame in frames:
+        if len(frame) > LONG_BYTES:
+            return tuple(_shortened(f) if len(f) > LONG_BYTES else f for f in frames)
+    return tuple(frames)
 
-    KEPT_BYTES = 64
-    LIMIT_BYTES = 4096
 
-    @classmethod
-    def of(cls, frame: bytes) -> LongFrame:
-        from hashlib import blake2b
+def _shortened(frame: bytes) -> bytes:
+    from hashlib import blake2b
 
-        digest = blake2b(frame, digest_size=16).hexdigest()
-        return cls(frame[: cls.KEPT_BYTES] + b"... %d bytes, %s" % (len(frame), digest.encode()))
+    digest = blake2b(frame, digest_size=16).hexdigest().encode()
+    return frame[:KEPT_BYTES] + b"... %d bytes, %s" % (len(frame), digest)
+
+
+def is_shortened(frame: bytes) -> bool:
+    """Whether a frame of a history stands for a longer one."""
+    return len(frame) > KEPT_BYTES and _LONG.search(frame) is not None
 
 
 # --- showing ----------------------------------------------------------------
@@ -107,9 +121,11 @@ def show_frame(frame: bytes) -> str:
     if tagged is not None and tagged.end() < len(frame):
         return f"[{tagged[0].decode()}{show_frame(frame[tagged.end() :])[1:]}"
     cut = frame[:SHOWN_BYTES]
+    size = _LONG.search(frame)
     text = cut.decode("ascii", "replace")
     shown = text if text.isprintable() and "\ufffd" not in text else "0x" + cut.hex()
-    more = f"..{len(frame)} bytes" if len(frame) > SHOWN_BYTES else ""
+    length = int(size[1]) if size is not None else len(frame)
+    more = f"..{length} bytes" if len(frame) > SHOWN_BYTES else ""
     return f"[{shown}{more}]"
 
 
@@ -185,8 +201,7 @@ def _parse(text: str) -> tuple[_Part, ...]:
     return tuple(parts)
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """A message read by a layout: its named frames and its body."""
 
     names: dict[str, bytes]
@@ -206,9 +221,19 @@ class Layout:
 
     text: str
     _parts: tuple[_Part, ...] = field(init=False, repr=False, compare=False)
+    # The same for the quick way: the frames before the body, each with its name or its value,
+    # and whether there is a body of one frame, of any number, or none.
+    _fixed: tuple[tuple[str, bytes], ...] = field(init=False, repr=False, compare=False)
+    _has_body: bool = field(init=False, repr=False, compare=False)
+    _is_long: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_parts", _parse(self.text))
+        parts = _parse(self.text)
+        fixed = tuple((part.name, part.value) for part in parts if part.kind != "body")
+        object.__setattr__(self, "_parts", parts)
+        object.__setattr__(self, "_fixed", fixed)
+        object.__setattr__(self, "_has_body", len(fixed) < len(parts))
+        object.__setattr__(self, "_is_long", parts[-1].many)
 
     def __str__(self) -> str:
         return self.text
@@ -217,13 +242,38 @@ class Layout:
     def has_delimiter(self) -> bool:
         return any(part.kind == "delimiter" for part in self._parts)
 
+    def match(self, frames: Sequence[bytes]) -> Reading | None:
+        """Split a message into its named frames and its body; None if it has another layout."""
+        fixed = self._fixed
+        extra = len(frames) - len(fixed)
+        if extra if not self._has_body else extra < 1 or (extra > 1 and not self._is_long):
+            return None
+        names: dict[str, bytes] = {}
+        for (name, value), frame in zip(fixed, frames, strict=False):
+            if name:
+                names[name] = frame
+            elif frame != value:
+                return None
+        return Reading(names, tuple(frames[len(fixed) :]))
+
     def read(self, frames: Sequence[bytes]) -> Reading:
-        """Split a message into its named frames and its body.
+        """The same, with the reason why not.
 
         Raises:
             LayoutMismatch: A frame is missing, is too much, or is not what must stand there.
         """
-        names: dict[str, bytes] = {}
+        found = self.match(frames)
+        if found is None:
+            self._explain(frames)
+            raise HarnessBug(f"{show(frames)} does not fit {self.text}, and nobody knows why")
+        return found
+
+    def _explain(self, frames: Sequence[bytes]) -> None:
+        """Say where a message does not fit.
+
+        Raises:
+            LayoutMismatch: Always.
+        """
         for index, part in enumerate(self._parts):
             if part.kind == "body":
                 body = tuple(frames[index:])
@@ -231,28 +281,39 @@ class Layout:
                     raise LayoutMismatch(f"there is no frame {index + 1}: the body is missing")
                 if len(body) > 1 and not part.many:
                     raise LayoutMismatch(f"the body has {len(body)} frames where it must have one")
-                return Reading(names, body)
+                return
             if index >= len(frames):
                 raise LayoutMismatch(f"there is no frame {index + 1}: {part.wanted()} is missing")
             frame = frames[index]
-            if part.kind == "name":
-                names[part.name] = frame
-            elif frame != part.value:
+            if part.kind != "name" and frame != part.value:
                 raise LayoutMismatch(
                     f"frame {index + 1} is {show_frame(frame)} where {part.wanted()} must stand: "
                     f"{part.wanted()} is missing"
                 )
         if len(frames) > len(self._parts):
             raise LayoutMismatch(f"{len(frames)} frames where {len(self._parts)} are laid out")
-        return Reading(names, ())
 
-    def fits(self, frames: Sequence[bytes]) -> bool:
-        """Whether a message has this layout."""
-        try:
-            self.read(frames)
-        except LayoutMismatch:
-            return False
-        return True
+
+_ROUTED = re.compile(r"\[[A-Z][A-Za-z0-9_-]*\]\[\]")
+
+
+def adapted(text: str, declared: str | None, actual: str) -> str:
+    """The layout for a socket of another type that speaks the same on the wire.
+
+    A REQ puts the delimiter in front that a DEALER has to send itself; a REP keeps to itself the
+    routing id and the delimiter that a ROUTER shows.
+    """
+    match declared, actual:
+        case "REQ", "DEALER":
+            return "[]" + text
+        case "DEALER", "REQ":
+            return text.removeprefix("[]")
+        case "REP", "ROUTER":
+            return "[C][]" + text
+        case "ROUTER", "REP":
+            return _ROUTED.sub("", text, count=1) if _ROUTED.match(text) else text
+        case _:
+            return text
 
 
 @lru_cache(maxsize=1024)

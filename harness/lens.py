@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from .frames import Layout, LayoutMismatch, Reading, find_op
+from .frames import Layout, LayoutMismatch, Reading, adapted, find_op, layout as layout_of
 from .history import Event
 from .pattern import Hop, Pattern
 
@@ -19,9 +19,9 @@ LEARNED = frozenset({"link", "socket", "bind", "connect"})
 """The kinds of event that tell what sockets are there for."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Crossing:
-    """One message at one end of a hop.
+    """One message at one end of a hop. Shared by all checkers: not to be changed.
 
     Args:
         role, link: Where it was seen.
@@ -29,6 +29,7 @@ class Crossing:
         layout: The layout that it has, or should have.
         reading: Its named frames and its body; None when it fits no hop.
         op: The op it carries; None for control traffic and for a body that lost its op id.
+        peer: The routing id in front, as a ROUTER sees it; None elsewhere.
         problem: Why it fits no hop; empty when it does.
     """
 
@@ -38,15 +39,8 @@ class Crossing:
     layout: Layout | None
     reading: Reading | None
     op: str | None
+    peer: bytes | None
     problem: str
-
-    @property
-    def peer(self) -> bytes | None:
-        """The routing id in front, as a ROUTER sees it."""
-        if self.reading is None or not self.reading.names:
-            return None
-        name, value = next(iter(self.reading.names.items()))
-        return value if name[0].isupper() else None
 
 
 class Lens:
@@ -62,11 +56,9 @@ class Lens:
         self._places: dict[int, tuple[str, str]] = {}
         self.types: dict[int, str] = {}
         self._last: tuple[Event, Crossing | None] | None = None
-        self._hops: defaultdict[tuple[str, str, str], list[tuple[Hop, Layout]]] = defaultdict(list)
-        # Control words first: `[W]["READY"]` must not be read as a body.
-        for hop in sorted(pattern.hops, key=lambda hop: hop.carries != "control"):
-            self._hops[hop.sender, hop.link, "send"].append((hop, hop.sent_layout))
-            self._hops[hop.receiver, hop.link, "recv"].append((hop, hop.received_layout))
+        self._pattern = pattern
+        # (role, link, type of socket, direction) -> the hops that are possible there.
+        self._hops: dict[tuple[str, str, str, str], list[tuple[Hop, Layout]]] = {}
 
     def learn(self, event: Event) -> None:
         """Take in what an event says about sockets and endpoints."""
@@ -98,19 +90,41 @@ class Lens:
         self._last = event, crossing
         return crossing
 
+    def _possible(self, role: str, link: str, type_: str, kind: str) -> list[tuple[Hop, Layout]]:
+        """The hops at one end of a link, with their layouts for that type of socket."""
+        key = role, link, type_, kind
+        found = self._hops.get(key)
+        if found is None:
+            declared = self._pattern.link(link).socket_of(role)
+            found = self._hops[key] = []
+            # Control words first: `[W]["READY"]` must not be read as a body.
+            for hop in sorted(self._pattern.hops, key=lambda hop: hop.carries != "control"):
+                end, text = (
+                    (hop.sender, hop.sent) if kind == "send" else (hop.receiver, hop.received)
+                )
+                if end == role and hop.link == link:
+                    found.append((hop, layout_of(adapted(text, declared, type_))))
+        return found
+
     def _read(self, event: Event) -> Crossing | None:
         place = self.place(event)
         if place is None:
             return None
         role, link = place
-        problem = "no message is laid out here"
-        layout: Layout | None = None
-        for hop, layout in self._hops.get((role, link, event.kind), ()):
-            try:
-                reading = layout.read(event.frames)
-            except LayoutMismatch as mismatch:
-                problem = str(mismatch)
+        possible = self._possible(role, link, self.types[event.socket], event.kind)
+        for hop, layout in possible:
+            reading = layout.match(event.frames)
+            if reading is None:
                 continue
             op = find_op(reading.body) if hop.carries != "control" else None
-            return Crossing(role, link, hop, layout, reading, op, "")
-        return Crossing(role, link, None, layout, None, find_op(event.frames), problem)
+            peer = event.frames[0] if layout.text[1:2].isupper() else None
+            return Crossing(role, link, hop, layout, reading, op, peer, "")
+        wanted: Layout | None = None
+        problem = "no message is laid out here"
+        if possible:
+            wanted = possible[-1][1]
+            try:
+                wanted.read(event.frames)
+            except LayoutMismatch as mismatch:
+                problem = str(mismatch)
+        return Crossing(role, link, None, wanted, None, find_op(event.frames), None, problem)

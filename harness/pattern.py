@@ -72,11 +72,19 @@ class Link:
         name: The field's word for it, such as `frontend`.
         binds: The role that binds.
         connects: The roles that connect.
+        sockets: The type of socket that each role has there, in pairs such as
+            `("server", "REP")`. A program of a user's may have another that speaks the same on
+            the wire (ROUTER for REP, DEALER for REQ); then its layouts are adapted.
     """
 
     name: str
     binds: str
     connects: tuple[str, ...]
+    sockets: tuple[tuple[str, str], ...] = ()
+
+    def socket_of(self, role: str) -> str | None:
+        """The type of socket that a role has here; None if nobody said."""
+        return dict(self.sockets).get(role)
 
 
 @dataclass(frozen=True)
@@ -235,6 +243,22 @@ class Pattern:
     def is_sizable(self) -> bool:
         """Whether the fleet says how many nodes carry requests out."""
         return any(role.many for role in self.roles if role.name != "client")
+
+    def fleet_of(self, clients: int | None, workers: int | None) -> Fleet:
+        """The pattern's own fleet with other numbers; None keeps one.
+
+        Raises:
+            MisuseError: The pattern has one server, whatever the fleet.
+        """
+        if workers is not None and not self.is_sizable:
+            raise MisuseError(
+                f"{workers} workers were asked for, but {self.name!r} has one server, whatever the "
+                "fleet; leave the number out"
+            )
+        return self.fleet.replace(
+            clients=self.fleet.clients if clients is None else clients,
+            workers=self.fleet.workers if workers is None else workers,
+        )
 
     def with_roles(self, **programs: Program) -> Pattern:
         """The same pattern with programs of yours; the rest, and the promises, stay.

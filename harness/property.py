@@ -35,7 +35,7 @@ class Verdict:
     Args:
         property: Its name.
         outcome: `holds`, `broken` or `unknown`.
-        reason: Why, in a sentence; empty where it holds.
+        reason: Why, in a sentence; where it holds, whether there was nothing to judge.
         witness: The fewest events that show it, in order.
         facts: How many facts were looked at.
         bug: The traceback of a checker that raised; empty otherwise.
@@ -91,7 +91,8 @@ class Checker:
             return Verdict(name, "broken", self._broken[0], self._broken[1], self.facts)
         if self._unknown is not None:
             return Verdict(name, "unknown", self._unknown, (), self.facts)
-        return Verdict(name, "holds", facts=self.facts)
+        reason = "" if self.facts else "nothing happened that could have broken it"
+        return Verdict(name, "holds", reason, facts=self.facts)
 
 
 @dataclass(frozen=True)

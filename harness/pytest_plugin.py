@@ -9,6 +9,7 @@ used, so a test session that does not use it does not pay for it.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 _OPTIONS = (
     ("world", "threads", "the world that fleets run in"),
-    ("transport", "inproc", "the transport of real worlds: inproc, ipc or tcp"),
+    ("transport", "", "inproc, ipc or tcp; empty takes the one of the world"),
     ("seed", "0", "the seed of scenarios that name none"),
 )
 
@@ -83,11 +84,12 @@ class FleetRunner:
         """
         from .run import run
 
+        self.report = None
         planned = self._plan(scenario, clients, workers, requests, seed, programs)
         self.report = run(
             planned,
             world or _option(self._config, "world"),
-            transport or _option(self._config, "transport"),
+            transport or _option(self._config, "transport") or None,
         )
         return self.report.check() if check else self.report
 
@@ -108,20 +110,19 @@ class FleetRunner:
             what = pattern(what)
         if not isinstance(what, Scenario):
             text = _option(self._config, "seed")
-            if not text.isdigit():
+            if not text.isdecimal():
                 raise MisuseError(
                     f"--reqrep-seed is {text!r}; it must be a whole number, 0 or more"
                 )
             what = Scenario(what, seed=int(text))
         if programs:
             what = what.replace(pattern=what.pattern.with_roles(**programs))
-        fleet = {
-            name: value
-            for name, value in (("clients", clients), ("workers", workers))
-            if value is not None
-        }
+        fleet = what.nodes
+        if clients is not None or workers is not None:
+            own = dataclasses.replace(what.pattern, fleet=fleet)
+            fleet = own.fleet_of(clients, workers)
         return what.replace(
-            fleet=what.nodes.replace(**fleet),
+            fleet=fleet,
             workload=what.demand if requests is None else what.demand.replace(requests=requests),
             seed=what.seed if seed is None else seed,
         )
@@ -143,8 +144,8 @@ def pytest_runtest_makereport(
     """Put the report of the fleet into a section of a failing test's own."""
     result = yield
     runner = getattr(item, "funcargs", {}).get("run_fleet")
-    if result.failed and call.when == "call" and isinstance(runner, FleetRunner):
-        if runner.report is not None:
+    if call.when == "call" and isinstance(runner, FleetRunner):
+        if result.failed and runner.report is not None:
             result.sections.append(("reqrep", str(runner.report)))
-            runner.report = None
+        runner.report = None
     return result

@@ -27,11 +27,19 @@ def resolve(reference: str, what: str = "an object") -> Any:
         module = import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not (module_name + ".").startswith(error.name + "."):
-            raise  # The module is there; what it imports is not.
+            raise MisuseError(
+                f"{reference!r} does not name {what}: module {module_name!r} needs "
+                f"{error.name!r}, which is not installed"
+            ) from error
         raise MisuseError(
             f"{reference!r} does not name {what}: there is no module {error.name!r} "
             f"(looked in {sys.path[0] or 'the current folder'} and what is installed)"
         ) from None
+    except Exception as error:
+        raise MisuseError(
+            f"{reference!r} does not name {what}: module {module_name!r} cannot be imported, "
+            f"{type(error).__name__}: {error}"
+        ) from error
     try:
         return attrgetter(attribute)(module)
     except AttributeError:
@@ -49,7 +57,8 @@ def reference_to(target: Any, what: str) -> str:
     """
     module_name = getattr(target, "__module__", None)
     name = getattr(target, "__qualname__", None)
-    if module_name and name and "<" not in name and module_name in sys.modules:
+    is_findable = module_name and module_name != "__main__" and module_name in sys.modules
+    if is_findable and name and "<" not in name:
         reference = f"{module_name}:{name}"
         if resolve(reference, what) is target:
             return reference

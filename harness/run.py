@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .catalogue import claim
 from .errors import HarnessBug, MisuseError, PropertyBroken
@@ -17,13 +17,38 @@ from .property import Verdict, judge
 from .scenario import Scenario
 from .statistics import Statistics, statistics_of
 
+if TYPE_CHECKING:
+    from .history.recorder import Recorder
+    from .history.store import Writer
+
 WORLDS = {
+    "simulated": "all nodes in one thread under virtual time, deterministic, every decision ours",
     "threads": "each node a thread, on real libzmq sockets over inproc, ipc or tcp",
 }
 """The worlds there are, with a line for each."""
 
+TRANSPORT_OF = {"simulated": "tcp", "threads": "inproc"}
+"""What a world runs over when nobody says: in a simulation the transport with more to go wrong."""
+
 EXIT_HOLDS, EXIT_BROKEN, EXIT_MISUSE, EXIT_UNKNOWN, EXIT_BUG = range(5)
 """What every command of reqrep exits with."""
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """What only a simulated run can tell.
+
+    Args:
+        virtual_seconds: How long the run took on its own clock.
+        decisions: How many decisions the scheduler and the network took.
+        deviations: Those that were not calm, by their number; they replay the run.
+        digest: Of the whole history: the same scenario gives the same, everywhere.
+    """
+
+    virtual_seconds: float
+    decisions: int
+    deviations: dict[int, int]
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -35,6 +60,7 @@ class Report:
         world, transport: Where.
         history: What happened.
         verdicts: What each promised property says of it.
+        simulated: What only a simulated run can tell; None for a real one.
     """
 
     scenario: Scenario
@@ -42,6 +68,7 @@ class Report:
     transport: str
     history: History
     verdicts: tuple[Verdict, ...]
+    simulated: Simulated | None = None
 
     @cached_property
     def statistics(self) -> Statistics:
@@ -92,7 +119,7 @@ class Report:
 def run(
     scenario: Scenario | Pattern | str,
     world: str = "threads",
-    transport: str = "inproc",
+    transport: str | None = None,
     *,
     progress: Callable[[list[Any]], None] | None = None,
     history: str | Path | None = None,
@@ -107,7 +134,8 @@ def run(
         scenario: A scenario; or a pattern, or its name, for the pattern's own fleet
             and workload.
         world: One of `WORLDS`.
-        transport: `inproc`, `ipc` or `tcp`.
+        transport: `inproc`, `ipc` or `tcp`, in a simulation the one whose rules hold; None
+            takes that of the world in `TRANSPORT_OF`.
         progress: Called now and then, while the load runs, with the drivers of the clients.
         history: Where to save the history; None keeps it in memory. It is saved, as far
             as it goes, when a node fails and after Ctrl-C too.
@@ -116,39 +144,88 @@ def run(
         MisuseError: Something that was asked for is not there or cannot be.
         NodeFailed: A node did not start, so that there is nothing to judge.
     """
-    if isinstance(scenario, str):
-        from .catalogue import pattern
-
-        scenario = pattern(scenario)
-    if isinstance(scenario, Pattern):
-        scenario = Scenario(scenario)
+    planned = _scenario_of(scenario)
     if world not in WORLDS:
         raise MisuseError(no_such("world", world, list(WORLDS)))
-    properties = [claim(promise.property) for promise in scenario.pattern.promises]
-
-    from .history.recorder import Recorder
-    from .real.threads import ThreadsWorld
-
+    transport = transport or TRANSPORT_OF[world]
+    properties = [claim(promise.property) for promise in planned.pattern.promises]
     about = {
-        "scenario": repr(scenario),
+        "scenario": repr(planned),
         "world": world,
         "transport": transport,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
+    begin = _simulated if world == "simulated" else _in_threads
+    recorder, go, told = begin(planned, transport, progress)
     writer = _writer(history, about)
-    recorder = Recorder()
     try:
-        ThreadsWorld(scenario, transport, recorder, progress).run()
+        go()
     finally:
         written = recorder.history(about)
         if writer is not None:
             with writer:
                 writer.write(written)
-    verdicts = judge(properties, scenario, written)
-    return Report(scenario, world, transport, written, verdicts)
+    verdicts = judge(properties, planned, written)
+    return Report(planned, world, transport, written, verdicts, told(written))
 
 
-def _writer(path: str | Path | None, about: dict[str, Any]) -> Any:
+def first_difference(scenario: Scenario | Pattern | str, transport: str = "tcp") -> str | None:
+    """Run a scenario twice in the simulated world and compare.
+
+    Returns:
+        None if both histories are the same, event for event, as they must be; otherwise
+        the first event of either that differs, as text.
+
+    Raises:
+        MisuseError, NodeFailed: As `run`.
+    """
+    one, other = (run(scenario, "simulated", transport).history for _ in range(2))
+    for number, (left, right) in enumerate(zip(one, other, strict=False)):
+        if left != right:
+            return f"event {number} differs:\n  {left}\n  {right}"
+    if len(one) != len(other):
+        longer = max(one, other, key=len)
+        return f"one history goes on:\n  {longer.events[min(len(one), len(other))]}"
+    return None
+
+
+Begun = tuple["Recorder", Callable[[], None], Callable[[History], Simulated | None]]
+"""Where a run is written down, how it is run, and what else it tells in the end."""
+
+
+def _in_threads(scenario: Scenario, transport: str, progress: Any) -> Begun:
+    from .history.recorder import Recorder
+    from .real.threads import ThreadsWorld
+
+    recorder = Recorder()
+    return recorder, ThreadsWorld(scenario, transport, recorder, progress).run, lambda history: None
+
+
+def _simulated(scenario: Scenario, transport: str, progress: Any) -> Begun:
+    from .simulated import SimulatedWorld
+
+    world = SimulatedWorld(scenario, transport, progress=progress)
+
+    def told(history: History) -> Simulated:
+        return Simulated(
+            world.simulation.scheduler.now_ns / 1e9,
+            world.choices.count,
+            dict(world.choices.taken),
+            history.digest,
+        )
+
+    return world.recorder, world.run, told
+
+
+def _scenario_of(what: Scenario | Pattern | str) -> Scenario:
+    if isinstance(what, str):
+        from .catalogue import pattern
+
+        what = pattern(what)
+    return Scenario(what) if isinstance(what, Pattern) else what
+
+
+def _writer(path: str | Path | None, about: dict[str, Any]) -> Writer | None:
     """Opened before the run begins: a file that cannot be written costs no run."""
     if path is None:
         return None

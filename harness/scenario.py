@@ -8,7 +8,7 @@ from .errors import MisuseError
 from .fleet import Fleet
 from .pattern import Pattern
 from .references import reference_to, resolve
-from .values import Value, require_count
+from .values import Value, require_count, require_kind
 from .workload import ClosedLoop, Workload
 
 
@@ -40,6 +40,8 @@ class Scenario(Value, frozen=True):
                 "reqrep.pattern('load-balancing')"
             )
         require_count("Scenario.seed", self.seed, least=0)
+        require_kind("Scenario.fleet", self.fleet, Fleet, None)
+        require_kind("Scenario.workload", self.workload, Workload, None)
         # Filled in once, so that two ways of saying one scenario are one value.
         if self.fleet is None:
             msgspec.structs.force_setattr(self, "fleet", self.pattern.fleet)
@@ -86,7 +88,15 @@ class Scenario(Value, frozen=True):
             role: reference_to(program, f"the program of role {role!r}")
             for role, program in self.pattern.changed.items()
         }
-        name = _PatternName(self.pattern.reference or self.pattern.name, roles)
+        from .catalogue import pattern
+
+        reference = self.pattern.reference or self.pattern.name
+        if pattern(reference).with_roles(**self.pattern.changed) != self.pattern:
+            raise MisuseError(
+                f"this pattern {reference!r} is not the one that is found by that name, changed by "
+                "with_roles(); give it a name of its own at the top of a module"
+            )
+        name = _PatternName(reference, roles)
         return msgspec.json.encode(_Written(name, self.nodes, self.demand, self.seed)).decode()
 
     @staticmethod

@@ -6,11 +6,12 @@ writes down that it ran: how often an op was executed is what delivery is about.
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from random import Random
 from typing import Protocol
 
 from .frames import Body, untag
+from .seam.seat import NodeStopped
 from .workload import Constant, ServiceTime
 
 
@@ -28,12 +29,16 @@ class Service:
             alone, so it is the same whichever worker gets the op.
         seed: The seed of the scenario.
         note: Writes down an event of the worker.
+        wait: Waits for so many seconds, and says whether the run is over.
     """
 
-    def __init__(self, service_time: ServiceTime, seed: int, note: Notes) -> None:
+    def __init__(
+        self, service_time: ServiceTime, seed: int, note: Notes, wait: Callable[[float], bool]
+    ) -> None:
         self._service_time = service_time
         self._seed = seed
         self._note = note
+        self._wait = wait
 
     def __call__(self, body: Body) -> Body:
         """Do the work of one request; blocks for as long as it takes.
@@ -45,6 +50,7 @@ class Service:
             The body of the reply.
 
         Raises:
+            NodeStopped: The run is over before the work is.
             TypeError: The body is not a list of frames: the mistake of a worker program.
         """
         frames: object = body  # What a program of a user's hands over need not be what it should.
@@ -56,8 +62,8 @@ class Service:
         op = untag(body)[0] or ""
         self._note("execute", op=op)
         seconds = self._seconds(op)
-        if seconds > 0:
-            time.sleep(seconds)
+        if seconds > 0 and self._wait(seconds):
+            raise NodeStopped
         self._note("executed", op=op)
         return list(body)
 

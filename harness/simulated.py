@@ -12,6 +12,7 @@ import gc
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from .conduct import START_TIMEOUT_S, STOP_TIMEOUT_S, Conductor, Node, Progress
@@ -115,8 +116,6 @@ class SimulatedWorld(Conductor):
         self.choices = choices or SeededChoices(scenario.seed)
         self.simulation = Simulation(self.choices, observe=self._observe)
         scheduler = self._scheduler = self.simulation.scheduler
-        from pathlib import Path
-
         super().__init__(
             scenario,
             Endpoints(transport, scenario.pattern, Path(IPC_FOLDER)),

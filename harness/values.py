@@ -7,6 +7,7 @@ equal to its copy, never changed, and readable as what a person would have typed
 
 from __future__ import annotations
 
+import math
 from typing import Any, Self, TypeGuard
 
 import msgspec
@@ -23,8 +24,8 @@ class Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True, repr_omit_d
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Whether a value is a number, which True and False are not."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether a value is a finite number, which True and False are not."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def require(condition: bool, what: str, value: object, way_out: str) -> None:
@@ -45,6 +46,15 @@ def require_at_least(least: float, what: str, value: object) -> None:
         value,
         f"it must be {least} or more",
     )
+
+
+def require_kind(what: str, value: object, *kinds: type | None) -> None:
+    """Refuse a value of another kind; None among the kinds allows None."""
+    if value is None and None in kinds:
+        return
+    names = [kind.__name__ for kind in kinds if kind is not None]
+    is_one = isinstance(value, tuple(kind for kind in kinds if kind is not None))
+    require(is_one, what, value, f"it must be a {' or a '.join(names)}")
 
 
 def require_more_than_0(what: str, value: object) -> None:

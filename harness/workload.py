@@ -15,12 +15,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import count
 from random import Random
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
+
+import msgspec
 
 from .errors import MisuseError
 from .frames import Body
 from .references import resolve
-from .values import Value, require, require_at_least, require_count, require_more_than_0
+from .values import (
+    Value,
+    require,
+    require_at_least,
+    require_count,
+    require_kind,
+    require_more_than_0,
+)
 
 NS_PER_S = 1_000_000_000
 Frame = bytes
@@ -314,7 +323,13 @@ class Workload(Value, frozen=True):
 
     def __post_init__(self) -> None:
         require_count("Workload.requests", self.requests)
+        require_kind("Workload.arrival", self.arrival, *get_args(Arrival))
+        require_kind("Workload.bodies", self.bodies, *get_args(Bodies))
+        require_kind("Workload.service", self.service, tuple, list)
+        msgspec.structs.force_setattr(self, "service", tuple(self.service))
         require(bool(self.service), "Workload.service", self.service, "it needs at least one entry")
+        for entry in self.service:
+            require_kind("an entry of Workload.service", entry, *get_args(ServiceTime))
         require_more_than_0("Workload.timeout_s", self.timeout_s)
 
     def share_of(self, client: int, clients: int) -> int:

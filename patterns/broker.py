@@ -74,8 +74,8 @@ PATTERN = Pattern(
         Role("client", ReqClient),
     ),
     links=(
-        Link("frontend", binds="broker", connects=("client",)),
-        Link("backend", binds="broker", connects=("worker",)),
+        Link("frontend", "broker", ("client",), sockets=(("client", "REQ"),)),
+        Link("backend", "broker", ("worker",), sockets=(("worker", "REP"),)),
     ),
     hops=(
         Hop("request", "frontend", "client", "[body..]", "broker", "[C][][body..]"),
@@ -100,6 +100,10 @@ DEALER = replace(
         Role("broker", hand_broker),
         Role("worker", rep_worker, many=True),
         Role("client", DealerClient),
+    ),
+    links=(
+        Link("frontend", "broker", ("client",), sockets=(("client", "DEALER"),)),
+        PATTERN.link("backend"),
     ),
     hops=(
         Hop("request", "frontend", "client", "[][body..]", "broker", "[C][][body..]"),

@@ -90,7 +90,11 @@ PATTERN = Pattern(
     name="dealer-router",
     summary="pipelining DEALER clients and an asynchronous ROUTER server, with the delimiter",
     roles=(Role("server", router_server, many=True), Role("client", DealerClient)),
-    links=(Link("service", binds="server", connects=("client",)),),
+    links=(
+        Link(
+            "service", "server", ("client",), sockets=(("server", "ROUTER"), ("client", "DEALER"))
+        ),
+    ),
     hops=(
         Hop("request", "service", "client", "[][body..]", "server", "[C][][body..]"),
         Hop("reply", "service", "server", "[C][][body..]", "client", "[][body..]"),
@@ -111,6 +115,7 @@ BARE = replace(
     name="dealer-router-bare",
     summary="the same without the delimiter, at both ends",
     roles=(Role("server", bare_router_server, many=True), Role("client", BareDealerClient)),
+    links=(Link("service", "server", ("client",)),),
     hops=(
         Hop("request", "service", "client", "[body..]", "server", "[C][body..]"),
         Hop("reply", "service", "server", "[C][body..]", "client", "[body..]"),

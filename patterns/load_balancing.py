@@ -89,8 +89,8 @@ PATTERN = Pattern(
         Role("client", ReqClient),
     ),
     links=(
-        Link("frontend", binds="broker", connects=("client",)),
-        Link("backend", binds="broker", connects=("worker",)),
+        Link("frontend", "broker", ("client",), sockets=(("client", "REQ"),)),
+        Link("backend", "broker", ("worker",), sockets=(("worker", "REQ"),)),
     ),
     hops=(
         Hop("control", "backend", "worker", '["READY"]', "broker", '[W][]["READY"]'),
@@ -122,6 +122,10 @@ DEALER = replace(
         Role("broker", balancing_broker),
         Role("worker", dealer_worker, many=True),
         Role("client", ReqClient),
+    ),
+    links=(
+        PATTERN.link("frontend"),
+        Link("backend", "broker", ("worker",), sockets=(("worker", "DEALER"),)),
     ),
     hops=(
         Hop("control", "backend", "worker", '[]["READY"]', "broker", '[W][]["READY"]'),

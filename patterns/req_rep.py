@@ -45,7 +45,7 @@ PATTERN = Pattern(
     name="req-rep",
     summary="lock-step REQ clients and one or several REP servers, asked in turn",
     roles=(Role("server", rep_server, many=True), Role("client", ReqClient)),
-    links=(Link("service", binds="server", connects=("client",)),),
+    links=(Link("service", "server", ("client",), sockets=(("server", "REP"), ("client", "REQ"))),),
     hops=(
         Hop("request", "service", "client", "[body..]", "server", "[body..]"),
         Hop("reply", "service", "server", "[body..]", "client", "[body..]"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reqrep.harness.frames import show_frame
+from reqrep.harness.frames import is_shortened, show_frame
 from reqrep.harness.history import Event
 from reqrep.harness.lens import Crossing, Lens
 from reqrep.harness.property import Checker, Property
@@ -10,10 +10,15 @@ from reqrep.harness.scenario import Scenario
 
 from .state import OpTable
 
-HELD_UP_MS = 250
-"""A request that waits unread for longer, while its server works on another, is held up.
+MS = 1_000_000
+
+HELD_UP_MS = 100
+"""A request that lies unread for longer, while its server works on another, is held up.
 
 Far above what a busy machine makes a thread wait, far below what a person notices."""
+
+UNSEEN_WORK_MS = 250
+"""The same where the work of a server cannot be seen, and all time counts as work."""
 
 
 class _BrokerChecker(Checker):
@@ -84,9 +89,12 @@ class OldestReadyFirstChecker(_BrokerChecker):
 class HeadOfLineChecker(Checker):
     """A server that works where it reads leaves everybody unread while it works on one.
 
-    Looked for: a request that lay unread for longer than `HELD_UP_MS` after it was sent
-    and after its server had read the request before it. A server that is not at work
-    reads at once.
+    Looked for: a request that lay unread, after it was sent and after its server had read
+    the request before it, while the server worked. Work is what lies between the beginning
+    and the end of its service; of a server that calls none it is all that time, and the
+    bound is wider. A body so large that its transfer takes long is left out.
+
+    A fact is a piece of work that took so long that it could have held somebody up.
     """
 
     def __init__(self, scenario: Scenario, lens: Lens) -> None:
@@ -94,6 +102,17 @@ class HeadOfLineChecker(Checker):
         self._sent: OpTable[list[Event]] = OpTable(list)
         self._last_read: dict[str, Event] = {}
         self._answered: dict[str, Event] = {}
+        self._working: dict[str, dict[str, int]] = {}  # node -> op -> since when
+        self._worked_ns: dict[str, tuple[int, int]] = {}  # node -> its last long work
+
+    def on_execute(self, event: Event) -> None:
+        self._working.setdefault(event.node, {})[event.op] = event.time_ns
+
+    def on_executed(self, event: Event) -> None:
+        since_ns = self._working.get(event.node, {}).pop(event.op, event.time_ns)
+        if event.time_ns - since_ns > HELD_UP_MS * MS:
+            self._worked_ns[event.node] = since_ns, event.time_ns
+            self.facts += 1
 
     def on_send(self, event: Event) -> None:
         crossing = self.lens.crossing(event)
@@ -109,24 +128,31 @@ class HeadOfLineChecker(Checker):
         crossing = self.lens.crossing(event)
         if crossing is None or crossing.hop is None or crossing.hop.carries != "request":
             return
-        self.facts += 1
         before = self._last_read.get(event.node)
-        sent = self._sent[crossing.op] if crossing.op is not None else []
-        if before is not None and sent:
-            unread_ns = event.time_ns - max(sent[0].time_ns, before.time_ns)
-            if unread_ns > HELD_UP_MS * 1_000_000:
-                answered = self._answered.get(event.node)
-                self.broken(
-                    f"head-of-line blocking: {crossing.op} lay unread at {event.node} for "
-                    f"{unread_ns / 1e6:.0f} ms while it worked on the request before",
-                    before,
-                    sent[0],
-                    answered
-                    if answered is not None and answered.time_ns > before.time_ns
-                    else None,
-                    event,
-                )
         self._last_read[event.node] = event
+        sent = self._sent[crossing.op] if crossing.op is not None else []
+        if before is None or not sent or any(map(is_shortened, event.frames)):
+            return
+        begun_ns = max(sent[0].time_ns, before.time_ns)
+        unread_ns, bound_ns = self._unread(event, begun_ns)
+        if unread_ns > bound_ns:
+            answered = self._answered.get(event.node)
+            self.facts += 1
+            self.broken(
+                f"head-of-line blocking: {crossing.op} lay unread at {event.node} for "
+                f"{unread_ns / MS:.0f} ms while it worked on the request before",
+                before,
+                sent[0],
+                answered if answered is not None and answered.time_ns > before.time_ns else None,
+                event,
+            )
+
+    def _unread(self, event: Event, begun_ns: int) -> tuple[int, int]:
+        """How long the message lay unread while its server worked, and how long it may."""
+        if event.node not in self._working:
+            return event.time_ns - begun_ns, UNSEEN_WORK_MS * MS
+        since_ns, until_ns = self._worked_ns.get(event.node, (0, 0))
+        return min(until_ns, event.time_ns) - max(since_ns, begun_ns), HELD_UP_MS * MS
 
     def on_ok(self, event: Event) -> None:
         self._sent.end(event.op)

@@ -35,6 +35,7 @@ class EnvelopeChecker(Checker):
     def __init__(self, scenario: Scenario, lens: Lens) -> None:
         super().__init__(scenario, lens)
         self._ops = OpTable(_Seen)
+        self._has_tagged_replies = False
         # Where a body begins its way: sent by the client, and by whoever works.
         self._origins = {"request": "client", "reply": _serving_role(scenario)}
 
@@ -59,6 +60,8 @@ class EnvelopeChecker(Checker):
             self.broken(_misfit(event, crossing), seen.last if seen else None, event)
         elif seen is not None:
             self._judge_body(event, crossing, seen)
+        elif crossing.hop.carries != "control":
+            self._judge_untagged(event, crossing)
         if seen is not None:
             seen.last = event
 
@@ -69,6 +72,7 @@ class EnvelopeChecker(Checker):
         body = crossing.reading.body
         if event.kind == "send" and crossing.role == self._origins.get(carries):
             bodies.setdefault(body, event)
+            self._has_tagged_replies |= carries == "reply"
         elif bodies and body not in bodies:
             original = next(iter(bodies.values()))
             self.broken(
@@ -77,6 +81,19 @@ class EnvelopeChecker(Checker):
                 original,
                 event,
             )
+
+    def _judge_untagged(self, event: Event, crossing: Crossing) -> None:
+        """A body without an op id: its service gave it none, or somebody cut or replaced it."""
+        assert crossing.hop is not None
+        carries = crossing.hop.carries
+        if carries == "request" or self._has_tagged_replies:
+            self.broken(
+                f"{event.node} {'sent' if event.kind == 'send' else 'received'} a {carries} whose "
+                f"body has lost its beginning: {show(event.frames)}",
+                event,
+            )
+        else:
+            self.unknown("replies carry no op id, so their bodies cannot be followed")
 
 
 def _misfit(event: Event, crossing: Crossing) -> str:

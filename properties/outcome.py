@@ -37,7 +37,8 @@ class OneOutcomeChecker(Checker):
     def on_ok(self, event: Event) -> None:
         life = self._ops[event.op]
         self._open.pop(event.op, None)
-        self._ops.end(event.op)
+        if event.kind != "info":  # That may be settled however late.
+            self._ops.end(event.op)
         self.facts += 1
         before = life.outcome
         if life.invoke is None:

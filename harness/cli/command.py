@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -15,6 +16,9 @@ from ..run import EXIT_BUG, EXIT_MISUSE, EXIT_UNKNOWN
 
 EXIT_INTERRUPTED = 130
 """What a shell expects of a command that was stopped by Ctrl-C."""
+
+EXIT_BROKEN_PIPE = 141
+"""What a shell sees of a command whose reader has gone."""
 
 COMMANDS = ("list", "run")
 
@@ -30,6 +34,10 @@ def blamed() -> Iterator[None]:
         fail(str(error), EXIT_UNKNOWN)
     except KeyboardInterrupt:
         fail("stopped by Ctrl-C; everything is closed", EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has had enough; what is left of it must not fail at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_BROKEN_PIPE)
     except HarnessBug as error:
         fail(str(error), EXIT_BUG)
     except (click.ClickException, click.exceptions.Exit):

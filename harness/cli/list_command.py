@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 import click
 
+from ..errors import MisuseError
 from .command import blamed
+
+if TYPE_CHECKING:
+    from ..pattern import Pattern
+    from ..property import Property
 
 Rows = Iterable[tuple[str, str]]
 
@@ -14,13 +20,21 @@ Rows = Iterable[tuple[str, str]]
 def _patterns() -> Rows:
     from ..catalogue import pattern, pattern_names
 
-    return ((name, pattern(name).summary) for name in pattern_names())
+    return ((name, _summary(pattern, name)) for name in pattern_names())
 
 
 def _properties() -> Rows:
     from ..catalogue import claim, property_names
 
-    return ((name, claim(name).summary) for name in property_names())
+    return ((name, _summary(claim, name)) for name in property_names())
+
+
+def _summary(find: Callable[[str], Pattern | Property], name: str) -> str:
+    """One broken plug-in must not hide all others."""
+    try:
+        return find(name).summary
+    except MisuseError as error:
+        return f"({error})"
 
 
 def _worlds() -> Rows:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import MisuseError
+from ..errors import HarnessBug, MisuseError
 from ..workload import (
     Bodies,
     ClosedLoop,
@@ -22,9 +24,8 @@ from ..workload import (
 from .command import blamed
 
 if TYPE_CHECKING:
-    from ..fleet import Fleet
-    from ..pattern import Pattern
     from ..run import Report
+    from ..scenario import Scenario
 
 
 @click.command("run", short_help="Run a pattern and judge what it promises.")
@@ -37,9 +38,10 @@ if TYPE_CHECKING:
 @click.option("--body", metavar="SIZE[xFRAMES]|faker|MODULE:NAME", help="What requests carry.")
 @click.option("--service-ms", type=float, help="How long the work of a request takes.")
 @click.option("--world", default="threads", show_default=True, help="Where the nodes live.")
-@click.option("--transport", default="inproc", show_default=True, help="inproc, ipc or tcp.")
+@click.option("--transport", help="inproc, ipc or tcp.  [default: the world's]")
 @click.option("--seed", type=int, default=0, show_default=True, help="What is drawn comes from it.")
 @click.option("--timeout", type=float, help="Seconds that an op may stay open.  [default: 5]")
+@click.option("--verify-determinism", is_flag=True, help="Run twice, simulated, and compare.")
 @click.option("--json", "json_to", metavar="FILE|-", help="Write the report as JSON.")
 @click.option("--history", metavar="FILE", help="Save the history.")
 @click.option("--quiet", is_flag=True, help="No progress bar, no table.")
@@ -53,9 +55,10 @@ def command(
     body: str | None,
     service_ms: float | None,
     world: str,
-    transport: str,
+    transport: str | None,
     seed: int,
     timeout: float | None,
+    verify_determinism: bool,
     json_to: str | None,
     history: str | None,
     quiet: bool,
@@ -73,33 +76,37 @@ def command(
 
         found = find(pattern)
         workload = _workload(found.workload, requests, window, rate, body, service_ms, timeout)
-        scenario = Scenario(found, _fleet(found, clients, workers), workload, seed)
-        out = _open_json(json_to)
+        scenario = Scenario(found, found.fleet_of(clients, workers), workload, seed)
+        if verify_determinism:
+            _verify(scenario, world, transport)
+        _check_writable(json_to)
         shown = _progress(workload.requests) if not quiet and json_to != "-" else nullcontext()
         with shown as progress:
             report = run(scenario, world, transport, progress=progress, history=history)
-        if out is not None:
+        if json_to is not None:
             from ..report.data import report_json
 
-            out.write(report_json(report) + "\n")
-            if out is not sys.stdout:
-                out.close()
+            if json_to == "-":
+                click.echo(report_json(report))
+            else:
+                Path(json_to).write_text(report_json(report) + "\n")
         if not quiet and json_to != "-":
             _print(report)
         sys.exit(report.exit_status)
 
 
-def _fleet(pattern: Pattern, clients: int | None, workers: int | None) -> Fleet:
-    if workers is not None and not pattern.is_sizable:
+def _verify(scenario: Scenario, world: str, transport: str | None) -> None:
+    """Run twice and compare, before the run that counts."""
+    from ..run import TRANSPORT_OF, first_difference
+
+    if world != "simulated":
         raise MisuseError(
-            f"--workers is {workers}, but {pattern.name!r} has one server, whatever the fleet; "
-            "leave it out"
+            f"--verify-determinism compares simulated runs, and the world is {world!r}; "
+            "add --world simulated"
         )
-    fleet = pattern.fleet
-    return fleet.replace(
-        clients=fleet.clients if clients is None else clients,
-        workers=fleet.workers if workers is None else workers,
-    )
+    difference = first_difference(scenario, transport or TRANSPORT_OF[world])
+    if difference is not None:
+        raise HarnessBug(f"two runs of one scenario are not the same: {difference}")
 
 
 def _workload(
@@ -147,16 +154,13 @@ def _bodies(text: str) -> Bodies:
         ) from None
 
 
-def _open_json(target: str | None) -> Any:
-    """Opened before the run: a file that cannot be written costs no run."""
-    if target is None:
-        return None
-    if target == "-":
-        return sys.stdout
-    try:
-        return open(target, "w")
-    except OSError as error:
-        raise MisuseError(f"--json cannot write to {target!r}: {error.strerror}") from error
+def _check_writable(target: str | None) -> None:
+    """Before the run: a file that cannot be written costs no run, and no file that was there."""
+    if target is None or target == "-":
+        return
+    path = Path(target)
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise MisuseError(f"--json cannot write to {target!r}: no such folder, or not allowed")
 
 
 def _progress(requests: int) -> AbstractContextManager[Any]:

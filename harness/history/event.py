@@ -60,7 +60,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
         kind: One of `KINDS`.
         socket: The number of the socket, from 1; 0 where none is concerned.
         op: The id of the op; empty where none is concerned, or where it stands in the frames.
-        frames: Frames, whole or, when long, as `frames.LongFrame` keeps them.
+        frames: Frames, whole or, when long, as `frames.kept` keeps them.
         text: Words.
         number: A number.
     """

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from .event import OUTCOMES, Event
 
@@ -65,6 +68,12 @@ class History:
 
     def __len__(self) -> int:
         return len(self.events)
+
+    @cached_property
+    def digest(self) -> str:
+        """A digest of all events: two simulated runs are the same when theirs are."""
+        encoded = msgspec.msgpack.encode(self.events)
+        return blake2b(encoded, digest_size=16).hexdigest()
 
     def of(self, *kinds: str, node: str | None = None) -> list[Event]:
         """The events of some kinds, of all nodes or of one."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-from ..frames import find_op
+from ..frames import find_op, kept
 from .event import Event
 from .record import History
 
@@ -53,14 +53,17 @@ class Recorder:
         number: int = 0,
     ) -> None:
         """Write down one event, now."""
-        self.append((self.clock(), node, kind, socket, op, frames, text, number))
+        self.append((self.clock(), node, kind, socket, op, kept(frames), text, number))
 
     def has_sent(self, node: str, op: str) -> bool:
-        """Whether a message of that op has left that node."""
-        return any(
-            row[1] == node and row[2] == "send" and find_op(row[5]) == op
-            for row in reversed(self._rows)
-        )
+        """Whether a message of that op has left that node since it was asked."""
+        for row in reversed(self._rows):
+            if row[1] == node:
+                if row[2] == "send" and find_op(row[5]) == op:
+                    return True
+                if row[2] == "invoke" and row[4] == op:
+                    break
+        return False
 
     def elapsed_ns(self) -> int:
         """Nanoseconds since the run began."""

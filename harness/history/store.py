@@ -25,7 +25,7 @@ from ..errors import HistoryDamaged, MisuseError
 from .event import Event
 
 MAGIC = b"reqrep history 1\n"
-BATCH_EVENTS = 4096
+BATCH_EVENTS = 1024
 _PREFIX = struct.Struct("<II")
 
 
@@ -120,7 +120,14 @@ def read(path: str | Path) -> Iterator[dict[str, Any] | Event]:
         decode = msgspec.msgpack.Decoder(list[Event]).decode
         events_read = 0
         while (data := _next_batch(file, path, events_read)) is not None:
-            events = decode(data)
+            try:
+                events = decode(data)
+            except msgspec.DecodeError as error:
+                raise HistoryDamaged(
+                    f"{str(path)!r} has a batch after its first {events_read} events that is no "
+                    f"list of events: {error}",
+                    events_read,
+                ) from error
             yield from events
             events_read += len(events)
 

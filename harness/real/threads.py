@@ -175,8 +175,15 @@ class ThreadsWorld(Conductor):
 
     def _blame_for(self, context: zmq.Context[Any]) -> None:
         """A context that does not end: a socket is open, or was closed with messages unsent."""
-        for node in self._nodes.values():
-            if node.seat.address == context.underlying and self._has_ended(node):
+        nodes = [node for node in self._nodes.values() if node.seat.address == context.underlying]
+        for node in nodes:
+            for tap in node.seat.taps:
+                if tap.thread.is_alive() and tap.thread is not self._threads.get(node.name):
+                    text = f"its thread {tap.thread.name} did not end and has a socket open"
+                    self.recorder.note(node.name, "left", text=text)
+                    return
+        for node in nodes:
+            if self._has_ended(node):
                 self.recorder.note(
                     node.name,
                     "left",

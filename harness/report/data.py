@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def report_data(report: Report) -> dict[str, Any]:
     """The report as plain data."""
     figures = report.statistics
-    return {
+    data = {
         "pattern": report.scenario.pattern.name,
         "world": report.world,
         "transport": report.transport,
@@ -35,6 +35,12 @@ def report_data(report: Report) -> dict[str, Any]:
         "messages": {hop: asdict(count) for hop, count in figures.messages.items()},
         "scenario": repr(report.scenario),
     }
+    if report.simulated is not None:
+        data["virtual_seconds"] = report.simulated.virtual_seconds
+        data["digest"] = report.simulated.digest
+        data["decisions"] = report.simulated.decisions
+        data["deviations"] = report.simulated.deviations
+    return data
 
 
 def report_json(report: Report) -> str:

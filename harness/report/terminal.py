@@ -66,7 +66,8 @@ def print_report(report: Report) -> None:
     table.add_column("verdict")
     table.add_column("facts", justify="right")
     for verdict in report.verdicts:
-        table.add_row(verdict.property, _coloured(verdict), f"{verdict.facts:,}")
+        facts = f"{verdict.facts:,}" if verdict.facts else "none"
+        table.add_row(verdict.property, _coloured(verdict), facts)
     console.print(table)
     console.print(
         f"{figures.ok:,} ok, {figures.fail:,} fail, {figures.info:,} info "
@@ -77,6 +78,13 @@ def print_report(report: Report) -> None:
     if latency.p50 is not None:
         console.print(
             f"latency p50 {latency.p50:.2f} ms, p99 {latency.p99:.2f} ms, max {latency.max:.2f} ms",
+            highlight=False,
+        )
+    simulated = report.simulated
+    if simulated is not None:
+        console.print(
+            f"{simulated.virtual_seconds:.3f} virtual s, {simulated.decisions:,} decisions, "
+            f"digest {simulated.digest}",
             highlight=False,
         )
     hops = Table(box=None, pad_edge=False)

@@ -32,9 +32,15 @@ def report_text(report: Report) -> str:
         lines.append(
             f"latency p50 {latency.p50:.2f} ms, p99 {latency.p99:.2f} ms, max {latency.max:.2f} ms"
         )
-    holding = [verdict.property for verdict in report.verdicts if verdict]
+    holding = [
+        verdict.property if verdict.facts else f"{verdict.property} (nothing to judge)"
+        for verdict in report.verdicts
+        if verdict
+    ]
     if holding:
         lines.append("holds: " + ", ".join(holding))
     lines += [verdict_text(verdict) for verdict in report.verdicts if not verdict]
+    if report.simulated is not None:
+        lines.append(f"digest: {report.simulated.digest}")
     lines.append(f"scenario: {report.scenario!r}")
     return "\n".join(lines)

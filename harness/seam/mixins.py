@@ -9,6 +9,8 @@ object changes its type.
 
 from __future__ import annotations
 
+import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -89,10 +91,20 @@ class SeamSocket:
             known = taps.get(shadow)
             seat = known.seat if known is not None else None
         else:
-            seat = getattr(context, "_seat", None) or _current()
+            seat = getattr(context, "_seat", None)
+            if seat is None:
+                seat = _current()
+                if seat is not None and context is not None:
+                    # A context from before the run, such as one at the top of a module: as
+                    # a process of its own the node would have made it for itself.
+                    context = seat.instance(zmq.Context)
         if seat is None:
             super().__init__(context, socket_type, shadow=shadow, copy_threshold=copy_threshold)  # type: ignore[call-arg]
             return
+        if "asyncio" in sys.modules:
+            loop = sys.modules["asyncio"]._get_running_loop()
+            if loop is not None:
+                seat.loops.add(loop)
         tap = seat.begin_socket(self, context, socket_type, shadow, copy_threshold)
         object.__setattr__(self, "_tap", tap)
 
@@ -209,6 +221,23 @@ def recv_multipart(self: Any, flags: int = 0, copy: bool = True, track: bool = F
     if tap is None:
         return _recv_multipart(self, flags, copy, track)
     return tap.recv_multipart(self, int(flags), copy, track)
+
+
+def start(self: threading.Thread) -> None:
+    """`Thread.start`: a thread belongs to the node that starts it."""
+    seat = _current()
+    if seat is not None:
+        run = self.run
+
+        def run_seated() -> None:
+            with seats.seated(seat):
+                run()
+
+        self.run = run_seated  # type: ignore[method-assign]
+    real_start(self)
+
+
+real_start: Any = threading.Thread.start
 
 
 def set_option(self: zmq.Socket[Any], option: int, value: Any) -> None:

@@ -33,6 +33,7 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     (zmq.Socket, "recv_multipart", mixins.recv_multipart),
     (zmq.Socket, "setsockopt", mixins.set_option),
     (zmq.Socket, "getsockopt", mixins.get_option),
+    (threading.Thread, "start", mixins.start),
     (zmq, "proxy", proxy.proxy),
     (zmq.devices.basedevice, "proxy", proxy.proxy),
     (zmq, "zmq_poll", simulating.zmq_poll),

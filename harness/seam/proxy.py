@@ -1,9 +1,9 @@
 """What goes through `zmq.proxy`: recorded by libzmq's own capture socket.
 
 The proxy forwards in C, below the seam. But it copies each message, before it
-forwards it, to a capture socket, and that is enough: a message that carries an op
-goes to the back the first time and to the front the second time, and so on in turn;
-one that carries none is a reply whose service lost the op id.
+forwards it, to a capture socket, and that is enough: a message with an op and a routing
+id goes to the back the first time and to the front the second time, and so on in turn;
+one that carries no op is a reply whose service lost the op id.
 
 The copies are read by a thread of ours, a moment later than the message went. So
 the times of these events are late, and their order against other nodes is loose;
@@ -48,7 +48,7 @@ class _Capture:
     def __init__(self, front: Tap, back: Tap) -> None:
         self._front = front
         self._back = back
-        self._crossings: defaultdict[str | None, int] = defaultdict(int)
+        self._crossings: defaultdict[tuple[str, bytes], int] = defaultdict(int)
         self._up_to_date = threading.Event()
         address = f"inproc://reqrep-capture-{next(_names)}"
         with seated(None):  # These sockets are ours, not the node's.
@@ -88,8 +88,9 @@ class _Capture:
 
     def _write_down(self, frames: list[bytes]) -> None:
         op = find_op(frames)
-        to_back = op is not None and self._crossings[op] % 2 == 0
-        self._crossings[op] += 1
+        key = op or "", frames[0]
+        to_back = op is not None and self._crossings[key] % 2 == 0
+        self._crossings[key] += 1
         source, target = (self._front, self._back) if to_back else (self._back, self._front)
         time_ns = source.seat.recorder.clock()
         source.crossed(time_ns, "recv", frames)

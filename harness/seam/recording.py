@@ -30,6 +30,9 @@ class RecordingListener(Listener, Protocol):
 
     def watch(self, tap: Tap, socket: zmq.Socket[Any]) -> None: ...
 
+    def unwatched(self, tap: Tap) -> None:
+        """The program listens to this socket itself, so nothing is heard of it."""
+
 
 class RecordingSeat(Seat):
     """A node on real sockets.
@@ -73,6 +76,12 @@ class RecordingSeat(Seat):
 
     def stop(self) -> None:
         super().stop()
+        for loop in list(self.loops):
+            # A future of zmq.asyncio never hears that its context was terminated.
+            try:
+                loop.call_soon_threadsafe(_cancel_all, loop)
+            except RuntimeError:
+                pass  # The loop is closed: its coroutines have ended.
         for socket in self._held:
             try:
                 # Now, since a terminated context refuses it, and a close would then linger for
@@ -81,6 +90,13 @@ class RecordingSeat(Seat):
                 _raw.set(socket, zmq.LINGER, 0)
             except zmq.ZMQError:
                 pass  # Closed, or terminated, meanwhile.
+
+
+def _cancel_all(loop: Any) -> None:
+    import asyncio
+
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
 
 
 class RecordingTap(Tap):
@@ -174,37 +190,43 @@ class RecordingTap(Tap):
         self.note_option(option, value)
 
     def get(self, socket: Any, option: int) -> Any:
-        return _get(socket, option)
+        value = _get(socket, option)
+        if option == zmq.LAST_ENDPOINT:
+            return self.above(value.decode()).encode()
+        return value
 
     def bind(self, socket: Any, endpoint: Any) -> None:
         self._watch(socket, endpoint)
         try:
-            _raw.bind(socket, endpoint)
+            _raw.bind(socket, self.below(endpoint))
         except zmq.ZMQError as error:
             error.add_note(f"endpoint: {text_of(endpoint)}")  # Old pyzmq does not say.
             raise
-        actual = _get(socket, zmq.LAST_ENDPOINT).decode()
+        actual = self.above(_get(socket, zmq.LAST_ENDPOINT).decode())
         self.note("bind", actual)
-        self.seat.listener.bound(self.seat, text_of(endpoint), actual)
+        self.seat.listener.bound(self.seat, self, text_of(endpoint), actual)
 
     def connect(self, socket: Any, endpoint: Any) -> None:
         self._watch(socket, endpoint)
         # Announced first: a handshake can be over before connect() has returned.
         self.seat.listener.connecting(self.seat, self, text_of(endpoint))
-        _raw.connect(socket, endpoint)
+        _raw.connect(socket, self.below(endpoint))
         self.note("connect", text_of(endpoint))
 
     def unbind(self, socket: Any, endpoint: Any) -> None:
-        _raw.unbind(socket, endpoint)
+        _raw.unbind(socket, self.below(endpoint))
         self.note("unbind", text_of(endpoint))
 
     def disconnect(self, socket: Any, endpoint: Any) -> None:
-        _raw.disconnect(socket, endpoint)
+        _raw.disconnect(socket, self.below(endpoint))
         self.note("disconnect", text_of(endpoint))
 
     def monitor(self, socket: Any, address: Any, events: int) -> None:
         # A socket has one monitor; from now on it is the program's.
-        _raw.monitor(socket, address, events)
+        self._is_watched = True
+        assert isinstance(self.seat, RecordingSeat)
+        self.seat.listener.unwatched(self)
+        _raw.monitor(socket, None if address is None else self.below(address), events)
 
     def close(self, socket: Any, linger: int | None) -> None:
         if not self.is_closed(socket):

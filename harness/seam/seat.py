@@ -26,12 +26,19 @@ if TYPE_CHECKING:
     from .tap import Tap
 
 
+ETERM_LIMIT = 100
+"""How often a program may call into a terminated context before it is ended by force."""
+
+
 class Listener(Protocol):
     """Who wants to know what a node opens: the world, for its barrier."""
 
-    def bound(self, seat: Seat, requested: str, endpoint: str) -> None: ...
+    def bound(self, seat: Seat, tap: Tap, requested: str, endpoint: str) -> None: ...
 
     def connecting(self, seat: Seat, tap: Tap, endpoint: str) -> None: ...
+
+    def is_known(self, endpoint: str) -> bool:
+        """Whether an endpoint belongs to the run, and not to a node alone."""
 
 
 class NodeStopped(BaseException):
@@ -52,6 +59,7 @@ class Seat(ABC):
     Attributes:
         taps: Its sockets, in the order in which they were made.
         contexts: Those that it made itself, each a face of the one that is lent to it.
+        loops: The event loops of asyncio in which it opened sockets.
         stopping: Whether it was told to end, or has died.
     """
 
@@ -62,6 +70,8 @@ class Seat(ABC):
         self.taps: list[Tap] = []
         self.contexts: WeakSet[Any] = WeakSet()
         self.stopping = False
+        self.loops: WeakSet[Any] = WeakSet()
+        self._eterms = 0
         self._held: list[zmq.Socket[Any]] = []
         self._instances: dict[type, zmq.Context[Any]] = {}
 
@@ -91,6 +101,17 @@ class Seat(ABC):
             with seated(self):
                 found = self._instances[kind] = kind()
         return found
+
+    def met_the_end(self) -> None:
+        """A call of the node's was refused because its context was terminated.
+
+        Raises:
+            NodeStopped: That has been so for a while: the program does not take the hint.
+        """
+        if self.stopping:
+            self._eterms += 1
+            if self._eterms > ETERM_LIMIT:
+                raise NodeStopped
 
     def open_sockets(self) -> list[zmq.Socket[Any]]:
         """The sockets that the node has open, in the order in which they were made."""

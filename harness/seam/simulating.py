@@ -309,6 +309,8 @@ class SimulatingTap(Tap):
             value = self.core.get(int(option))
         except SimulatedError as error:
             raise self._refused("get", error) from None
+        if option == zmq.LAST_ENDPOINT and isinstance(value, bytes):
+            return self.above(value.decode()).encode()
         return value
 
     # --- endpoints ------------------------------------------------------------
@@ -316,18 +318,18 @@ class SimulatingTap(Tap):
     def bind(self, socket: Any, endpoint: Any) -> None:
         text = _checked(endpoint)
         try:
-            self.core.bind(text)
+            self.core.bind(self.below(text))
         except SimulatedError as error:
             raise self._refused("bind", error) from None
-        actual = self.core.last_endpoint
+        actual = self.above(self.core.last_endpoint)
         self.note("bind", actual)
-        self.seat.listener.bound(self.seat, text, actual)
+        self.seat.listener.bound(self.seat, self, text, actual)
 
     def connect(self, socket: Any, endpoint: Any) -> None:
         text = _checked(endpoint)
         self.seat.listener.connecting(self.seat, self, text)
         try:
-            self.core.connect(text)
+            self.core.connect(self.below(text))
         except SimulatedError as error:
             raise self._refused("connect", error) from None
         self.note("connect", text)
@@ -335,7 +337,7 @@ class SimulatingTap(Tap):
     def unbind(self, socket: Any, endpoint: Any) -> None:
         text = _checked(endpoint)
         try:
-            self.core.unbind(text)
+            self.core.unbind(self.below(text))
         except SimulatedError as error:
             raise self._refused("unbind", error) from None
         self.note("unbind", text)
@@ -343,14 +345,14 @@ class SimulatingTap(Tap):
     def disconnect(self, socket: Any, endpoint: Any) -> None:
         text = _checked(endpoint)
         try:
-            self.core.disconnect(text)
+            self.core.disconnect(self.below(text))
         except SimulatedError as error:
             raise self._refused("disconnect", error) from None
         self.note("disconnect", text)
 
     def monitor(self, socket: Any, address: Any, events: int) -> None:
         try:
-            self.core.monitor(None if address is None else _checked(address), events)
+            self.core.monitor(None if address is None else self.below(_checked(address)), events)
         except SimulatedError as error:
             raise self._refused("monitor", error) from None
 
@@ -396,7 +398,12 @@ def zmq_poll(sockets: Any, timeout: int = -1) -> list[tuple[Any, int]]:
     """`zmq.zmq_poll`, on which `Poller`, `select` and `Socket.poll` stand."""
     seat = seats.current()
     if not isinstance(seat, SimulatingSeat):
-        found: list[tuple[Any, int]] = _raw_poll(sockets, timeout)
+        try:
+            found: list[tuple[Any, int]] = _raw_poll(sockets, timeout)
+        except zmq.ContextTerminated:
+            if seat is not None:
+                seat.met_the_end()
+            raise
         return found
     items = []
     tap: Any = None
@@ -412,7 +419,8 @@ def zmq_poll(sockets: Any, timeout: int = -1) -> list[tuple[Any, int]]:
     try:
         events = _core_poll(seat.scheduler, items, int(timeout))
     except SimulatedError as error:
-        tap.failed("poll", error.errno)
+        if error.errno == zmq.ETERM:
+            seat.met_the_end()
         raise _zmq_error(error) from None
     return [(socket, event) for (socket, _), event in zip(sockets, events, strict=True) if event]
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from ..frames import LongFrame
-from .seat import NodeStopped
+from ..frames import kept
 
 if TYPE_CHECKING:
     from .seat import Seat
@@ -24,11 +23,11 @@ _KIND_OF: dict[int | None, str] = {
     zmq.EHOSTUNREACH: "unreachable",
 }
 
-_ETERM_LIMIT = 100
-"""How often a program may call into a terminated context before it is ended by force."""
-
 taps: dict[int, Tap] = {}
 """The taps of all open sockets, by the address of the socket, for shadows to find."""
+
+
+INPROC = "inproc://"
 
 
 def text_of(endpoint: str | bytes) -> str:
@@ -51,19 +50,20 @@ class Tap(ABC):
         number: The number of the socket in the history.
         address: Of the socket below.
         thread: The thread that made it, and that alone may use it.
+        serves_link: Whether it connects to a link of the pattern.
     """
 
     __slots__ = (
         "_agains",
         "_append",
         "_clock",
-        "_eterms",
         "_incoming",
         "_node",
         "_outgoing",
         "address",
         "number",
         "seat",
+        "serves_link",
         "socket",
         "thread",
     )
@@ -74,13 +74,13 @@ class Tap(ABC):
         self.socket = weakref.ref(socket)
         self.address = address
         self.thread = threading.current_thread()
+        self.serves_link = False
         self._node = seat.node
         self._append = seat.recorder.append
         self._clock = seat.recorder.clock
         self._outgoing: list[bytes] = []
         self._incoming: list[bytes] = []
         self._agains = 0
-        self._eterms = 0
         taps[address] = self
         seat.taps.append(self)
         self.note("socket", kind)
@@ -131,6 +131,21 @@ class Tap(ABC):
     @abstractmethod
     def is_closed(self, socket: Any) -> bool: ...
 
+    def below(self, endpoint: Any) -> str:
+        """An endpoint as the socket below gets it.
+
+        Over inproc all nodes share one context, where as processes each would have its own. So
+        an inproc name that is not the run's gets the name of the node in front.
+        """
+        text = text_of(endpoint)
+        if text.startswith(INPROC) and not self.seat.listener.is_known(text):
+            return f"{INPROC}{self._node}/{text.removeprefix(INPROC)}"
+        return text
+
+    def above(self, endpoint: str) -> str:
+        """The same endpoint as the program knows it."""
+        return endpoint.replace(f"{INPROC}{self._node}/", INPROC, 1)
+
     # --- writing down ---------------------------------------------------------
 
     def note(self, kind: str, text: str = "", number: int = 0, frame: bytes | None = None) -> None:
@@ -160,11 +175,7 @@ class Tap(ABC):
         """Write down a whole message."""
         if self._agains:
             self._end_of_agains()
-        for frame in frames:
-            if len(frame) > LongFrame.LIMIT_BYTES:
-                frames = [LongFrame.of(f) if len(f) > LongFrame.LIMIT_BYTES else f for f in frames]
-                break
-        self._append((time_ns, self._node, kind, self.number, "", tuple(frames)))
+        self._append((time_ns, self._node, kind, self.number, "", kept(frames)))
 
     def frame_sent(self, time_ns: int, frame: bytes, more: bool) -> None:
         """Put a frame to the message that is being sent; write it down when it is whole."""
@@ -193,10 +204,8 @@ class Tap(ABC):
             self._agains += 1
         elif kind is not None:
             self.note(kind, call)
-        elif errno == zmq.ETERM and self.seat.stopping:
-            self._eterms += 1
-            if self._eterms > _ETERM_LIMIT:
-                raise NodeStopped
+        elif errno == zmq.ETERM:
+            self.seat.met_the_end()
 
     def _end_of_agains(self) -> None:
         if self._agains > 1:

@@ -28,7 +28,7 @@ from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
 
-from . import seat as seats
+from . import mixins, seat as seats
 from .simulating import SimulatingSeat
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def _simple_queue() -> Any:
 
 # --- threads ----------------------------------------------------------------
 
-_real_start: Any = threading.Thread.start
+_real_start: Any = mixins.start
 _real_join: Any = threading.Thread.join
 _real_is_alive: Any = threading.Thread.is_alive
 _real_current_thread = threading.current_thread

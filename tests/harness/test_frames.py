@@ -7,9 +7,9 @@ from reqrep import MisuseError
 from reqrep.harness.frames import (
     Layout,
     LayoutMismatch,
-    LongFrame,
     asker_of,
     find_op,
+    kept,
     layout,
     op_id,
     show,
@@ -66,7 +66,7 @@ class TestLayouts:
         with pytest.raises(LayoutMismatch) as caught:
             layout(text).read(message)
         assert says in str(caught.value)
-        assert not layout(text).fits(message)
+        assert layout(text).match(message) is None
 
     @pytest.mark.parametrize("text", ["", "[", "[C", "C", "[C] []", "[body..][C]", "[0x1]", "[1]"])
     def test_what_is_no_layout_is_refused(self, text: str) -> None:
@@ -82,9 +82,9 @@ class TestLayouts:
 
 def test_long_frames_are_equal_exactly_when_they_were() -> None:
     one, other = b"x" * 5000, b"x" * 4999 + b"y"
-    assert LongFrame.of(one) == LongFrame.of(bytes(one))
-    assert LongFrame.of(one) != LongFrame.of(other)
-    assert find_op([LongFrame.of(b"@c1.2 " + one)]) == "c1.2"
+    assert kept([one]) == kept([bytes(one)]) != kept([other])
+    assert find_op(kept([b"@c1.2 " + one])) == "c1.2"
+    assert show(kept([one])) == "[xxxxxxxxxxxxxxxxxxxxxxxx..5000 bytes]"
 
 
 def test_messages_are_shown_as_a_person_reads_them() -> None:

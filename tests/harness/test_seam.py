@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from zmq import Context as EarlyContext, Socket as EarlySocket
 
 from reqrep import Event
-from reqrep.harness.frames import LongFrame
+from reqrep.harness.frames import kept
 from reqrep.harness.history.recorder import Recorder
 from reqrep.harness.seam import patches, seat as seats
 from reqrep.harness.seam.recording import RecordingSeat
@@ -41,11 +41,17 @@ class Listens:
     def __init__(self) -> None:
         self.told: list[tuple[str, ...]] = []
 
-    def bound(self, seat: Seat, requested: str, endpoint: str) -> None:
+    def bound(self, seat: Seat, tap: Tap, requested: str, endpoint: str) -> None:
         self.told.append(("bound", requested, endpoint))
 
     def connecting(self, seat: Seat, tap: Tap, endpoint: str) -> None:
         self.told.append(("connecting", endpoint))
+
+    def is_known(self, endpoint: str) -> bool:
+        return True
+
+    def unwatched(self, tap: Tap) -> None:
+        self.told.append(("unwatched", str(tap.number)))
 
     def watch(self, tap: Tap, socket: zmq.Socket[Any]) -> None:
         self.told.append(("watch", str(tap.number)))
@@ -160,7 +166,7 @@ class TestMessages:
         frame = b"@c0.0 " + bytes(1_000_000)
         other.send_multipart([b"", frame])
         assert one.recv_multipart() == [b"", frame]
-        assert node.frames("send") == node.frames("recv") == [(b"", LongFrame.of(frame))]
+        assert node.frames("send") == node.frames("recv") == [kept([b"", frame])]
         assert node.heard("recv")[0].op_in_frames == "c0.0"
 
     def test_what_was_refused_is_not_heard_as_sent(self, node: Node) -> None:

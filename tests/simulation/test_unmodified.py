@@ -86,7 +86,7 @@ UNMODIFIED = {
 }
 
 
-@pytest.mark.parametrize("transport", ["ipc", "tcp"])
+@pytest.mark.parametrize("transport", ["inproc", "ipc", "tcp"])
 @pytest.mark.parametrize("name", UNMODIFIED)
 def test_an_unmodified_program_runs_simulated_and_the_same_twice(name: str, transport: str) -> None:
     assert_runs_the_same_twice(UNMODIFIED[name], transport)

@@ -125,9 +125,7 @@ def test_some_options_can_only_be_set(world, kind, option):
     assert error_of(lambda: socket.get(option)) == EINVAL
 
 
-@clause(
-    "2.6-endpoints", "which endpoints are refused, with which error", on=("simulated-tcp",)
-)
+@clause("2.6-endpoints", "which endpoints are refused, with which error", on=("simulated-tcp",))
 @pytest.mark.parametrize("verb", ["bind", "connect"])
 @pytest.mark.parametrize(
     "text",

@@ -1,0 +1,176 @@
+"""The simulated world: the same programs, in one thread, under virtual time, the same every time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+import pytest
+import zmq
+
+import reqrep
+from reqrep import Constant, Fleet, MisuseError, NodeFailed, Scenario, Workload
+from reqrep.harness.catalogue import pattern_names
+from reqrep.harness.run import first_difference
+from reqrep.patterns.common import Body, Context, Handle
+from reqrep.patterns.req_rep import ReqClient
+from tests.planted.test_defects import DEFECTS, Planted
+
+
+@pytest.mark.parametrize("transport", ["inproc", "ipc", "tcp"])
+@pytest.mark.parametrize("name", pattern_names())
+def test_a_pattern_keeps_its_promises(name: str, transport: str) -> None:
+    report = reqrep.run(name, "simulated", transport)
+    assert report.holds, str(report)
+    assert report.statistics.ok == 100
+    assert all(count.sent == count.received > 0 for count in report.statistics.messages.values())
+
+
+@pytest.mark.parametrize("planted", DEFECTS, ids=lambda planted: planted.name)
+def test_a_planted_defect_is_caught_as_on_real_sockets(planted: Planted) -> None:
+    report = reqrep.run(planted.scenario(planted.programs), "simulated")
+    verdicts = {verdict.property: verdict for verdict in report.verdicts}
+    assert verdicts[planted.broken].outcome == "broken", str(report)
+    assert planted.says in verdicts[planted.broken].reason
+
+
+@pytest.mark.parametrize("planted", DEFECTS, ids=lambda planted: planted.name)
+def test_the_correct_program_is_not_flagged(planted: Planted) -> None:
+    report = reqrep.run(planted.scenario(planted.correct), "simulated")
+    assert report.holds, str(report)
+
+
+DIGESTS = """
+import reqrep
+for name in ("req-rep", "load-balancing", "dealer-router", "broker-proxy"):
+    for seed in range(5):
+        print(reqrep.run(reqrep.Scenario(reqrep.pattern(name), seed=seed), "simulated").simulated.digest)
+"""
+
+
+def test_digests_are_the_same_in_other_processes_under_other_hash_seeds() -> None:
+    outputs = []
+    for hash_seed in ("0", "1", "4711"):
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        done = subprocess.run(
+            [sys.executable, "-c", DIGESTS],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=environment,
+        )
+        outputs.append(done.stdout.split())
+    assert outputs[0] == outputs[1] == outputs[2]
+    assert len(set(outputs[0])) == 20
+
+
+@pytest.mark.parametrize("name", pattern_names())
+def test_running_twice_gives_the_same_history(name: str) -> None:
+    assert first_difference(name) is None
+
+
+def test_a_second_of_service_takes_no_time() -> None:
+    workload = Workload(10, service=(Constant(60.0),), timeout_s=1000)
+    begun = time.monotonic()
+    report = reqrep.run(Scenario(reqrep.pattern("req-rep"), Fleet(1, 1), workload), "simulated")
+    assert report.holds, str(report)
+    assert report.simulated is not None
+    assert report.simulated.virtual_seconds > 600
+    assert time.monotonic() - begun < 5
+
+
+# --- programs that do not do their part -----------------------------------------
+
+
+class WaitsForNobody(ReqClient):
+    def __init__(self, context: Context, endpoints: list[str]) -> None:
+        super().__init__(context, [])
+
+
+def test_a_deadlock_ends_at_once_in_a_verdict() -> None:
+    pattern = reqrep.pattern("req-rep").with_roles(client=WaitsForNobody)
+    begun = time.monotonic()
+    report = reqrep.run(Scenario(pattern, Fleet(2, 1), Workload(4, timeout_s=3600)), "simulated")
+    assert time.monotonic() - begun < 5
+    assert report.exit_status == 1
+    assert report.statistics.info == 2
+
+
+def test_a_program_that_never_waits_is_stopped_and_named() -> None:
+    def spins(context: Context, endpoint: str, handle: Handle) -> None:
+        socket = context.socket(zmq.REP)
+        socket.bind(endpoint)
+        while True:
+            pass_the_time()
+
+    def pass_the_time() -> None:
+        time.sleep(0)
+
+    pattern = reqrep.pattern("req-rep").with_roles(server=spins)
+    with pytest.raises(NodeFailed, match="server-0 calls again and again") as caught:
+        reqrep.run(Scenario(pattern, Fleet(1, 1), Workload(1, timeout_s=0.05)), "simulated")
+    assert "pass_the_time" in str(caught.value)
+
+
+def test_a_node_that_raises_is_found_as_on_real_sockets() -> None:
+    def raises(context: Context, endpoint: str, handle: Handle) -> None:
+        socket = context.socket(zmq.REP)
+        socket.bind(endpoint)
+        socket.recv()
+        raise KeyError("enough")
+
+    pattern = reqrep.pattern("req-rep").with_roles(server=raises)
+    report = reqrep.run(Scenario(pattern, Fleet(1, 1), Workload(2)), "simulated")
+    assert "server-0 raised KeyError" in report.of("broken")[-1].reason or any(
+        "KeyError" in verdict.reason for verdict in report.of("broken")
+    )
+
+
+def test_what_would_block_the_one_thread_is_refused_by_name() -> None:
+    def opens_a_socket(context: Context, endpoint: str, handle: Handle) -> None:
+        import socket
+
+        socket.socket()
+
+    pattern = reqrep.pattern("req-rep").with_roles(server=opens_a_socket)
+    with pytest.raises((MisuseError, NodeFailed), match=r"socket\.socket\(\)"):
+        reqrep.run(Scenario(pattern, Fleet(1, 1), Workload(1)), "simulated")
+
+
+# --- the real world beside it ---------------------------------------------------
+
+
+def test_real_sockets_go_on_beside_a_simulation_and_nothing_is_left() -> None:
+    context: zmq.Context[Any] = zmq.Context()
+    one, other = context.socket(zmq.PAIR), context.socket(zmq.PAIR)
+    one.bind("inproc://beside")
+    other.connect("inproc://beside")
+    before = threading.active_count(), time.sleep, zmq.Socket.__bases__
+
+    class Beside(ReqClient):
+        def call(self, body: Body) -> Body:
+            other.send(b"real")
+            assert one.recv() == b"real"
+            return super().call(body)
+
+    pattern = reqrep.pattern("req-rep").with_roles(client=Beside)
+    report = reqrep.run(Scenario(pattern, Fleet(1, 1), Workload(3)), "simulated")
+    assert report.holds, str(report)
+    assert (threading.active_count(), time.sleep, zmq.Socket.__bases__) == before
+    context.destroy(linger=0)
+
+
+def test_a_stranger_uses_the_fixture_in_the_simulated_world(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        def test_it(run_fleet):
+            report = run_fleet("load-balancing", requests=20)
+            assert report.world == "simulated"
+            assert report.simulated.digest
+        """
+    )
+    pytester.runpytest("--reqrep-world=simulated").assert_outcomes(passed=1)
