@@ -342,8 +342,8 @@ def _init(self: Any, selector: Any = None) -> None:
 
 # --- whose loop it is -----------------------------------------------------------
 
-_swap_current_task: Any = getattr(asyncio_tasks, "_swap_current_task", None)
-"""Since Python 3.12; before, and until 3.14, the current task is kept for each loop."""
+_IS_TASK_OF_THREAD: bool = sys.version_info >= (3, 14)
+"""Whether asyncio keeps the current task for each thread; before, it does for each loop."""
 
 
 def _keep_apart(scheduler: Scheduler) -> None:
@@ -376,8 +376,13 @@ def _keep_apart(scheduler: Scheduler) -> None:
     vars(scheduler).update(park=park_aside, yield_turn=yield_turn_aside)
 
 
+_swap_current_task: Any = getattr(asyncio_tasks, "_swap_current_task", None)
+
+
 def _set_aside(loop: asyncio.AbstractEventLoop) -> tuple[Any, Any]:
-    task = None if _swap_current_task is None else _swap_current_task(loop, None)
+    task = asyncio.current_task(loop) if _IS_TASK_OF_THREAD else None
+    if task is not None:
+        _swap_current_task(loop, None)
     asyncio._set_running_loop(None)
     hooks = sys.get_asyncgen_hooks()
     sys.set_asyncgen_hooks(None, None)

@@ -11,9 +11,7 @@ import pytest
 
 import reqrep
 from reqrep import Fleet, History, Pattern, Scenario, Workload
-from reqrep.harness.catalogue import claim
 from reqrep.harness.pattern import Hop, Link, Role
-from reqrep.harness.property import judge
 from reqrep.harness.simulated import SimulatedWorld
 from reqrep.patterns.broker import rep_worker
 from reqrep.patterns.common import PROMISED_BY_ALL
@@ -39,11 +37,7 @@ FLEET = Fleet(clients=3, workers=2)
 def history_of(pattern: Pattern, transport: str = "tcp", requests: int = 30) -> History:
     """What happens in the simulated world; all that is promised must hold."""
     scenario = Scenario(pattern, FLEET, Workload(requests), seed=7)
-    world = SimulatedWorld(scenario, transport)
-    world.run()
-    history = world.recorder.history({})
-    verdicts = judge([claim(promise.property) for promise in pattern.promises], scenario, history)
-    assert [verdict for verdict in verdicts if not verdict] == []
+    history = reqrep.run(scenario, "simulated", transport).check().history
     assert sum(event.kind == "ok" for event in history) == requests
     assert not [str(event) for event in history if event.kind == "ownership"]
     return history
