@@ -278,11 +278,28 @@ def _get_ident() -> int:
     return _real_get_ident() if task is None else 1 + task.number
 
 
-class VirtualLocal:
-    """`threading.local` of a simulated node: each task has values of its own."""
+_real_local: Any = threading.local
 
-    def __init__(self) -> None:
+
+class VirtualLocal:
+    """`threading.local` of a simulated node: each task has values of its own.
+
+    One that was made before the run, such as at the top of a module, stays a real one, which
+    all tasks share; so does a class that was derived from it then.
+    """
+
+    __slots__ = ("_values",)
+
+    def __new__(cls) -> Any:
+        if cls is VirtualLocal and _scheduler() is None:
+            return _real_local()
+        self = super().__new__(cls)
         object.__setattr__(self, "_values", {})
+        return self
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+        return self._own()
 
     def _own(self) -> dict[str, Any]:
         values: dict[int, dict[str, Any]] = object.__getattribute__(self, "_values")
@@ -361,6 +378,7 @@ ATTRIBUTES: tuple[tuple[Any, str, Any], ...] = (
     (threading, "Lock", _lock),
     (threading, "_allocate_lock", _lock),
     (threading, "RLock", _rlock),
+    (threading, "local", VirtualLocal),
     (threading, "current_thread", _current_thread),
     (threading, "_newname", _newname),
     (threading, "get_ident", _get_ident),

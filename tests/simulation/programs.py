@@ -182,6 +182,41 @@ def threaded_server(context: Context, endpoint: str, handle: Handle) -> None:
     zmq.proxy(frontend, backend)
 
 
+class SocketForEachThreadClient:
+    """`threading.local` holds a socket for each thread that asks; here each call is in a new one."""
+
+    def __init__(self, context: Context, endpoints: list[str]) -> None:
+        self.context = context
+        self.endpoints = endpoints
+        self.local = threading.local()
+        self.first = self.socket()
+
+    def socket(self) -> zmq.Socket[bytes]:
+        if not hasattr(self.local, "socket"):
+            self.local.socket = self.context.socket(zmq.REQ)
+            for endpoint in self.endpoints:
+                self.local.socket.connect(endpoint)
+        found: zmq.Socket[bytes] = self.local.socket
+        return found
+
+    def call(self, body: Body) -> Body:
+        replies: list[Body] = []
+        thread = threading.Thread(target=self.ask, args=(body, replies))
+        thread.start()
+        thread.join()
+        return replies[0]
+
+    def ask(self, body: Body, replies: list[Body]) -> None:
+        with self.socket() as socket:
+            assert socket is not self.first
+            socket.send_multipart(body)
+            replies.append(socket.recv_multipart())
+
+    def close(self) -> None:
+        assert self.socket() is self.first
+        self.first.close(0)
+
+
 def device_broker(context: Context, frontend: str, backend: str) -> None:
     """`ThreadDevice`: it makes its sockets in a thread, of a context that it finds itself."""
     device = zmq.devices.ThreadDevice(zmq.QUEUE, zmq.ROUTER, zmq.DEALER)

@@ -70,6 +70,7 @@ UNMODIFIED = {
         broker=programs.device_broker, worker=rep_worker
     ),
     "queues, events, timers": req_rep(server=programs.worker_with_a_queue),
+    "threading.local": req_rep(client=programs.SocketForEachThreadClient),
     "subclasses": req_rep(client=programs.SubclassClient),
     "a context imported early": req_rep(server=programs.early_context_server),
     "Poller": req_rep(server=programs.polling_server),
