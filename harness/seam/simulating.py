@@ -289,6 +289,7 @@ def zmq_poll(sockets: Any, timeout: int = -1) -> list[tuple[Any, int]]:
         found: list[tuple[Any, int]] = _raw_poll(sockets, timeout)
         return found
     items = []
+    taps: list[SimulatingTap] = []
     for socket, flags in sockets:
         tap = getattr(socket, "_tap", None)
         if not isinstance(tap, SimulatingTap):
@@ -297,12 +298,13 @@ def zmq_poll(sockets: Any, timeout: int = -1) -> list[tuple[Any, int]]:
                 "polled, since a real descriptor would not know the time"
             )
         items.append((tap.core, int(flags)))
+        taps.append(tap)
     if not items:
         return []
     try:
         events = _core_poll(seat.scheduler, items, int(timeout))
     except SimulatedError as error:
-        tap.failed("poll", error.errno)
+        taps[-1].failed("poll", error.errno)
         raise _zmq_error(error) from None
     return [(socket, event) for (socket, _), event in zip(sockets, events, strict=True) if event]
 
