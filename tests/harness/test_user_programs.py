@@ -39,7 +39,7 @@ def asyncio_server_on_the_instance(context: Context, endpoint: str, handle: Hand
 
 
 def server_with_a_context_of_the_module(context: Context, endpoint: str, handle: Handle) -> None:
-    socket = MODULE_CONTEXT.socket(zmq.REP)
+    socket: zmq.Socket[bytes] = MODULE_CONTEXT.socket(zmq.REP)
     socket.bind(endpoint)
     while True:
         socket.send_multipart(handle(socket.recv_multipart()))
@@ -49,7 +49,7 @@ def threaded_server(context: Context, endpoint: str, handle: Handle) -> None:
     """The guide's mtserver: its threads ask for a context of their own."""
 
     def work() -> None:
-        socket = zmq.Context.instance().socket(zmq.REP)
+        socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.REP)
         socket.connect("inproc://workers")
         try:
             while True:
@@ -57,9 +57,9 @@ def threaded_server(context: Context, endpoint: str, handle: Handle) -> None:
         except zmq.ContextTerminated:
             socket.close()
 
-    front = zmq.Context.instance().socket(zmq.ROUTER)
+    front: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.ROUTER)
     front.bind(endpoint)
-    back = zmq.Context.instance().socket(zmq.DEALER)
+    back: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
     back.bind("inproc://workers")
     for _ in range(3):
         threading.Thread(target=work, daemon=True).start()

@@ -5,32 +5,42 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from reqrep.harness.simulation import (
+    Choices,
+    Context,
+    Outcome,
     SeededChoices,
     SimulatedError,
     Simulation,
+    Socket,
+    SparseChoices,
     constants as c,
     poll,
 )
 
 AT = "tcp://127.0.0.1:5555"
 
+Busy = tuple[list[tuple[int, str, list[bytes]]], list[str], dict[int, int], int, str]
+"""What was received when and by whom, why what was dropped, the deviations, decisions, outcome."""
 
-def make(choices=None):
+
+def make(choices: Choices | None = None) -> tuple[Simulation, list[str]]:
     """A simulation, and the list of the reasons why messages were dropped."""
-    drops = []
+    drops: list[str] = []
 
-    def observe(kind, socket, fields):
+    def observe(kind: str, socket: Socket, fields: dict[str, object]) -> None:
         if kind == "dropped":
-            drops.append(fields["reason"])
+            drops.append(str(fields["reason"]))
 
     return Simulation(choices, observe=observe), drops
 
 
-def run(simulation, *bodies):
+def run(simulation: Simulation, *bodies: Callable[[Context], None]) -> Outcome:
     """Run functions, each a node with a context; errors are raised here."""
     tasks = [
         simulation.scheduler.spawn(body.__name__, body.__name__, body,
@@ -44,17 +54,17 @@ def run(simulation, *bodies):
     return outcome
 
 
-def test_a_held_way_delays_and_loses_nothing():
+def test_a_held_way_delays_and_loses_nothing() -> None:
     simulation, drops = make()
-    got = []
+    got: list[tuple[list[bytes], int]] = []
 
-    def server(context):
+    def server(context: Context) -> None:
         socket = context.socket(c.PULL)
         socket.bind(AT)
         for _ in range(3):
             got.append((socket.recv_message(), simulation.scheduler.now_ns))
 
-    def client(context):
+    def client(context: Context) -> None:
         socket = context.socket(c.PUSH)
         socket.connect(AT)
         simulation.scheduler.sleep(c.NS_PER_MS)
@@ -71,11 +81,11 @@ def test_a_held_way_delays_and_loses_nothing():
     assert drops == []
 
 
-def test_a_way_is_held_in_one_direction_only():
+def test_a_way_is_held_in_one_direction_only() -> None:
     simulation, _ = make()
-    log = []
+    log: list[str] = []
 
-    def server(context):
+    def server(context: Context) -> None:
         socket = context.socket(c.DEALER)
         socket.bind(AT)
         socket.recv_message()
@@ -86,7 +96,7 @@ def test_a_way_is_held_in_one_direction_only():
             socket.recv_message()
         log.append("nothing came up")
 
-    def client(context):
+    def client(context: Context) -> None:
         socket = context.socket(c.DEALER)
         socket.connect(AT)
         socket.send_message([b"up"])
@@ -98,17 +108,17 @@ def test_a_way_is_held_in_one_direction_only():
     assert log == ["down came", "nothing came up"]
 
 
-def test_a_reset_loses_what_was_in_flight_and_the_connector_comes_back():
+def test_a_reset_loses_what_was_in_flight_and_the_connector_comes_back() -> None:
     simulation, drops = make()
-    got = []
+    got: list[list[bytes]] = []
 
-    def server(context):
+    def server(context: Context) -> None:
         socket = context.socket(c.PULL)
         socket.bind(AT)
         while len(got) < 1:
             got.append(socket.recv_message())
 
-    def client(context):
+    def client(context: Context) -> None:
         socket = context.socket(c.PUSH)
         socket.connect(AT)
         simulation.scheduler.sleep(c.NS_PER_MS)
@@ -121,17 +131,17 @@ def test_a_reset_loses_what_was_in_flight_and_the_connector_comes_back():
     assert drops == ["peer lost"]
 
 
-def test_a_cut_link_refuses_connections_until_it_is_mended():
+def test_a_cut_link_refuses_connections_until_it_is_mended() -> None:
     simulation, _ = make()
-    times = []
+    times: list[int] = []
 
-    def server(context):
+    def server(context: Context) -> None:
         socket = context.socket(c.PULL)
         socket.bind(AT)
         socket.recv_message()
         times.append(simulation.scheduler.now_ns)
 
-    def client(context):
+    def client(context: Context) -> None:
         simulation.network.cut("client", "server")
         socket = context.socket(c.PUSH)
         socket.connect(AT)
@@ -144,10 +154,10 @@ def test_a_cut_link_refuses_connections_until_it_is_mended():
     assert times[0] >= 2 * c.NS_PER_S
 
 
-def test_a_deadlock_names_the_socket_and_its_peer():
+def test_a_deadlock_names_the_socket_and_its_peer() -> None:
     simulation, _ = make()
 
-    def client(context):
+    def client(context: Context) -> None:
         socket = context.socket(c.REQ)
         socket.connect("inproc://server")
         socket.send_message([b"x"])
@@ -160,11 +170,11 @@ def test_a_deadlock_names_the_socket_and_its_peer():
     )
 
 
-def test_a_poll_wakes_at_its_timeout_in_virtual_time():
+def test_a_poll_wakes_at_its_timeout_in_virtual_time() -> None:
     simulation, _ = make()
-    seen = []
+    seen: list[Any] = []
 
-    def node(context):
+    def node(context: Context) -> None:
         socket = context.socket(c.PULL)
         socket.bind(AT)
         seen.append(poll(simulation.scheduler, [(socket, c.POLLIN)], 250))
@@ -174,11 +184,11 @@ def test_a_poll_wakes_at_its_timeout_in_virtual_time():
     assert seen == [[0], 250 * c.NS_PER_MS]
 
 
-def test_the_reconnect_interval_doubles_up_to_its_maximum():
+def test_the_reconnect_interval_doubles_up_to_its_maximum() -> None:
     simulation, _ = make()
-    intervals = []
+    intervals: list[int] = []
 
-    def node(context):
+    def node(context: Context) -> None:
         pair = context.socket(c.PAIR)
         socket = context.socket(c.DEALER)
         socket.set(c.RECONNECT_IVL, 10)
@@ -194,7 +204,7 @@ def test_the_reconnect_interval_doubles_up_to_its_maximum():
     assert intervals == [10, 20, 40, 45, 45]
 
 
-def test_too_many_sockets_are_refused():
+def test_too_many_sockets_are_refused() -> None:
     simulation, _ = make()
     context = simulation.context("node")
     context.set(c.MAX_SOCKETS, 2)
@@ -205,14 +215,13 @@ def test_too_many_sockets_are_refused():
     assert caught.value.errno == c.EMFILE
 
 
-def busy_run(seed):
+def busy_run(choices: Choices) -> Busy:
     """A broker run with resets; what was sent, delivered, dropped, and in which order."""
-    choices = SeededChoices(seed)
     simulation, drops = make(choices)
-    log = []
+    log: list[tuple[int, str, list[bytes]]] = []
     scheduler = simulation.scheduler
 
-    def broker(context):
+    def broker(context: Context) -> None:
         front, back = context.socket(c.ROUTER), context.socket(c.DEALER)
         front.bind(AT)
         back.bind("tcp://127.0.0.1:5556")
@@ -223,7 +232,7 @@ def busy_run(seed):
             if b:
                 front.send_message(back.recv_message())
 
-    def worker(context):
+    def worker(context: Context) -> None:
         socket = context.socket(c.REP)
         socket.connect("tcp://127.0.0.1:5556")
         while True:
@@ -231,7 +240,7 @@ def busy_run(seed):
             log.append((scheduler.now_ns, context.node, message))
             socket.send_message(message)
 
-    def client(context):
+    def client(context: Context) -> None:
         socket = context.socket(c.DEALER)
         socket.connect(AT)
         for number in range(20):
@@ -251,15 +260,15 @@ def busy_run(seed):
     return log, drops, choices.taken, choices.count, str(outcome)
 
 
-def test_the_same_seed_gives_the_same_run():
-    assert busy_run(5) == busy_run(5)
-    assert busy_run(5)[0] != busy_run(6)[0]
+def test_the_same_seed_gives_the_same_run() -> None:
+    assert busy_run(SeededChoices(5)) == busy_run(SeededChoices(5))
+    assert busy_run(SeededChoices(5))[0] != busy_run(SeededChoices(6))[0]
 
 
-def test_the_same_seed_gives_the_same_run_in_another_process_and_hash_seed():
+def test_the_same_seed_gives_the_same_run_in_another_process_and_hash_seed() -> None:
     code = (
         "import hashlib, sys; sys.path.insert(0, sys.argv[1]); import test_network; "
-        "print(hashlib.sha256(repr(test_network.busy_run(5)).encode()).hexdigest())"
+        "print(hashlib.sha256(repr(test_network.busy_run(test_network.SeededChoices(5))).encode()).hexdigest())"
     )
     digests = {
         subprocess.run(
@@ -271,39 +280,28 @@ def test_the_same_seed_gives_the_same_run_in_another_process_and_hash_seed():
     assert len(digests) == 1
 
 
-def test_a_sparse_list_replays_a_seeded_run():
-    from reqrep.harness.simulation import SparseChoices
-
-    log, drops, taken, count, _ = busy_run(5)
-    original = SeededChoices
-
-    def sparse(seed):
-        return SparseChoices(taken)
-
-    globals()["SeededChoices"] = sparse
-    try:
-        again = busy_run(0)
-    finally:
-        globals()["SeededChoices"] = original
+def test_a_sparse_list_replays_a_seeded_run() -> None:
+    log, drops, taken, count, _ = busy_run(SeededChoices(5))
+    again = busy_run(SparseChoices(taken))
     assert again[:4] == (log, drops, taken, count)
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_nothing_is_invented_or_duplicated(seed):
-    log, _drops, *_ = busy_run(seed)
+def test_nothing_is_invented_or_duplicated(seed: int) -> None:
+    log, _drops, *_ = busy_run(SeededChoices(seed))
     for node in ("c0", "c1"):
         bodies = [message[1] for _, name, message in log if name == node]
         assert len(bodies) == len(set(bodies)) <= 20
         assert all(body.startswith(node.encode()) for body in bodies)
 
 
-def test_the_simulation_imports_no_zmq():
+def test_the_simulation_imports_no_zmq() -> None:
     code = "import reqrep.harness.simulation, sys; print('zmq' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "False"
 
 
-def test_the_constants_are_libzmqs():
+def test_the_constants_are_libzmqs() -> None:
     import zmq
 
     wrong = []
@@ -316,16 +314,16 @@ def test_the_constants_are_libzmqs():
 
 
 @pytest.mark.parametrize(("interval", "comes"), [(0, b"kept"), (100, b"again")])
-def test_heartbeats_break_a_connection_that_is_held(interval, comes):
+def test_heartbeats_break_a_connection_that_is_held(interval: int, comes: bytes) -> None:
     simulation, drops = make()
-    got = []
+    got: list[list[bytes]] = []
 
-    def server(context):
+    def server(context: Context) -> None:
         socket = context.socket(c.PULL)
         socket.bind(AT)
         got.append(socket.recv_message())
 
-    def client(context):
+    def client(context: Context) -> None:
         socket = context.socket(c.PUSH)
         socket.set(c.HEARTBEAT_IVL, interval)
         socket.connect(AT)
@@ -341,7 +339,7 @@ def test_heartbeats_break_a_connection_that_is_held(interval, comes):
     assert drops == (["peer lost"] if interval else [])
 
 
-def test_what_is_not_simulated_is_refused_by_name():
+def test_what_is_not_simulated_is_refused_by_name() -> None:
     from reqrep.harness.errors import MisuseError
 
     simulation, _ = make()
@@ -349,11 +347,11 @@ def test_what_is_not_simulated_is_refused_by_name():
         simulation.context("node").socket(c.SUB).set(c.CONFLATE, 1)
 
 
-def test_a_crash_delivers_what_the_kernel_had_and_drops_the_rest():
+def test_a_crash_delivers_what_the_kernel_had_and_drops_the_rest() -> None:
     simulation, drops = make()
-    got = []
+    got: list[list[bytes]] = []
 
-    def server(context):
+    def server(context: Context) -> None:
         socket = context.socket(c.PULL)
         socket.bind(AT)
         socket.options.rcvtimeo = 1000
@@ -363,7 +361,7 @@ def test_a_crash_delivers_what_the_kernel_had_and_drops_the_rest():
         except SimulatedError:
             pass
 
-    def client(context):
+    def client(context: Context) -> None:
         here, nowhere = context.socket(c.PUSH), context.socket(c.PUSH)
         here.connect(AT)
         nowhere.connect("tcp://127.0.0.1:1")

@@ -5,17 +5,13 @@ In the simulation the body of a test is a task: `pytest_pyfunc_call` runs it the
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from clauses import CLAUSES, WORLDS
-from worlds import RealWorld, SimulatedWorld, World, make_world
+from .clauses import CLAUSES, WORLDS
+from .worlds import SimulatedWorld, World, make_world
 
 _proven: dict[str, set[str]] = {}
 
@@ -60,6 +56,3 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
             f"{name} {sum(name in worlds for worlds in _proven.values())}" for name in WORLDS
         )
         terminalreporter.write_line(f"clauses: {len(CLAUSES)} read; proven on {counts}")
-
-
-__all__ = ["RealWorld"]

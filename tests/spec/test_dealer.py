@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from clauses import INPROC, NETWORK, clause
-
 from reqrep.harness.simulation.constants import (
     DEALER,
     EAGAIN,
@@ -15,8 +13,18 @@ from reqrep.harness.simulation.constants import (
     ROUTER,
 )
 
+from .clauses import INPROC, NETWORK, clause
+from .worlds import SpecSocket, World
 
-def star(world, center, points, count, center_options=None, **options):
+
+def star(
+    world: World,
+    center: int,
+    points: int,
+    count: int,
+    center_options: dict[str, int | bytes] | None = None,
+    **options: int | bytes,
+) -> tuple[SpecSocket, list[SpecSocket]]:
     """A bound socket and so many connected to it, attached in order."""
     bound, endpoint = world.bound(center, **(center_options or {}))
     found = []
@@ -29,7 +37,9 @@ def star(world, center, points, count, center_options=None, **options):
     return bound, found
 
 
-def fan(world, center, points, count, **options):
+def fan(
+    world: World, center: int, points: int, count: int, **options: int | bytes
+) -> tuple[SpecSocket, list[SpecSocket]]:
     """A socket that connects to so many bound ones, in order."""
     found = [world.bound(points) for _ in range(count)]
     connected = world.socket(center, **options)
@@ -42,7 +52,7 @@ def fan(world, center, points, count, **options):
 
 
 @clause("DEALER-1", "may be connected to REP and ROUTER peers, sends and receives freely")
-def test_dealer_sends_and_receives_in_any_order(world):
+def test_dealer_sends_and_receives_in_any_order(world: World) -> None:
     rep, rep_at = world.bound(REP)
     router, router_at = world.bound(ROUTER)
     dealer = world.socket(DEALER)
@@ -59,7 +69,7 @@ def test_dealer_sends_and_receives_in_any_order(world):
 
 
 @clause("DEALER-2", "neither filters nor changes messages")
-def test_dealer_hands_over_frames_as_they_are(world):
+def test_dealer_hands_over_frames_as_they_are(world: World) -> None:
     one, other = world.pair(DEALER, DEALER)
     for frames in ([b""], [b"", b""], [b"a", b"", b"b"], [b"x" * 255], [b"y" * 256, b""]):
         other.send(*frames)
@@ -69,7 +79,7 @@ def test_dealer_hands_over_frames_as_they_are(world):
 
 
 @clause("DEALER-3", "each peer has queues of its own", on=INPROC)
-def test_a_full_peer_does_not_stop_another(world):
+def test_a_full_peer_does_not_stop_another(world: World) -> None:
     dealer = world.socket(DEALER, sndhwm=2)
     _full, full_at = world.bound(DEALER, rcvhwm=1)
     free, free_at = world.bound(DEALER, rcvhwm=100)
@@ -81,7 +91,7 @@ def test_a_full_peer_does_not_stop_another(world):
 
 
 @clause("DEALER-4", "the queue of a connect() is there whether or not there is a peer")
-def test_what_is_sent_before_the_peer_exists_arrives(world):
+def test_what_is_sent_before_the_peer_exists_arrives(world: World) -> None:
     endpoint = world.fixed_endpoint()
     dealer = world.socket(DEALER, reconnect_ivl=10)
     dealer.connect(endpoint)
@@ -94,7 +104,7 @@ def test_what_is_sent_before_the_peer_exists_arrives(world):
 
 
 @clause("DEALER-5", "what a departed peer had sent stays readable (the RFC says: is discarded)")
-def test_messages_of_a_departed_peer_stay_readable(world):
+def test_messages_of_a_departed_peer_stay_readable(world: World) -> None:
     dealer, peer = world.pair(DEALER, DEALER)
     peer.send(b"1")
     peer.send(b"2")
@@ -106,7 +116,7 @@ def test_messages_of_a_departed_peer_stay_readable(world):
 
 
 @clause("DEALER-7", "a peer with a full queue is passed over")
-def test_a_full_peer_is_passed_over(world):
+def test_a_full_peer_is_passed_over(world: World) -> None:
     dealer = world.socket(DEALER, sndhwm=3)
     peer, endpoint = world.bound(DEALER)
     if world.is_network:
@@ -124,7 +134,7 @@ def test_a_full_peer_is_passed_over(world):
 
 
 @clause("DEALER-8", "messages rotate over the peers that have room")
-def test_sends_rotate(world):
+def test_sends_rotate(world: World) -> None:
     dealer, peers = fan(world, DEALER, DEALER, 3)
     for number in range(9):
         dealer.send(b"%d" % number)
@@ -135,7 +145,7 @@ def test_sends_rotate(world):
 
 
 @clause("DEALER-9", "without a peer that has room a send blocks or is refused")
-def test_a_send_without_peers_is_refused(world):
+def test_a_send_without_peers_is_refused(world: World) -> None:
     dealer = world.socket(DEALER, sndtimeo=20)
     assert dealer.send_error(b"x") == EAGAIN
     started = world.now_ms()
@@ -145,7 +155,7 @@ def test_a_send_without_peers_is_refused(world):
 
 
 @clause("DEALER-10", "a refused message is not sent later")
-def test_a_refused_message_is_not_delivered(world):
+def test_a_refused_message_is_not_delivered(world: World) -> None:
     endpoint = world.fixed_endpoint()
     dealer = world.socket(DEALER, sndhwm=2, reconnect_ivl=10)
     dealer.connect(endpoint)
@@ -157,7 +167,7 @@ def test_a_refused_message_is_not_delivered(world):
 
 
 @clause("DEALER-11", "what cannot be queued is not discarded: the retry delivers it once")
-def test_a_retry_delivers_exactly_once(world):
+def test_a_retry_delivers_exactly_once(world: World) -> None:
     dealer, endpoint = world.bound(DEALER)
     assert dealer.send_error(b"x") == EAGAIN
     peer = world.socket(DEALER)
@@ -168,7 +178,7 @@ def test_a_retry_delivers_exactly_once(world):
 
 
 @clause("DEALER-12", "incoming messages are fair-queued")
-def test_dealer_hears_backlogged_peers_in_turn(world):
+def test_dealer_hears_backlogged_peers_in_turn(world: World) -> None:
     dealer, peers = star(world, DEALER, DEALER, 3)
     for name, peer, count in zip((b"A", b"B", b"C"), peers, (4, 2, 3), strict=True):
         for _ in range(count):
@@ -179,7 +189,7 @@ def test_dealer_hears_backlogged_peers_in_turn(world):
 
 
 @clause("DEALER-13", "every message goes to the application")
-def test_nothing_is_lost_or_invented(world):
+def test_nothing_is_lost_or_invented(world: World) -> None:
     dealer, peers = star(world, DEALER, DEALER, 4)
     sent = []
     for number in range(100):
@@ -190,7 +200,7 @@ def test_nothing_is_lost_or_invented(world):
 
 
 @clause("5.6.2", "after a removal the last active pipe takes the place: 0, 3, 2")
-def test_the_last_pipe_takes_the_place_of_one_that_went(world):
+def test_the_last_pipe_takes_the_place_of_one_that_went(world: World) -> None:
     dealer, peers = star(world, DEALER, DEALER, 4)
     for number in range(4):
         dealer.send(b"first")
@@ -210,7 +220,7 @@ def test_the_last_pipe_takes_the_place_of_one_that_went(world):
 
 
 @clause("5.6.4", "a dead endpoint takes its turn until its pipe is full", on=NETWORK)
-def test_a_dead_endpoint_takes_its_turn(world):
+def test_a_dead_endpoint_takes_its_turn(world: World) -> None:
     dead = world.fixed_endpoint()
     dealer = world.socket(DEALER, reconnect_ivl=10)
     live = []
@@ -232,7 +242,7 @@ def test_a_dead_endpoint_takes_its_turn(world):
 
 
 @clause("5.6.3", "on the connecting side the order of pipes is that of the connect() calls")
-def test_the_order_is_that_of_connecting(world):
+def test_the_order_is_that_of_connecting(world: World) -> None:
     found = [world.bound(DEALER) for _ in range(3)]
     dealer = world.socket(DEALER)
     for _, endpoint in reversed(found):
@@ -244,7 +254,7 @@ def test_the_order_is_that_of_connecting(world):
 
 
 @clause("5.6.5", "after idleness the order is that of arrival")
-def test_after_idleness_the_order_is_that_of_arrival(world):
+def test_after_idleness_the_order_is_that_of_arrival(world: World) -> None:
     dealer, peers = star(world, DEALER, DEALER, 3)
     for peer in peers:
         peer.send(b"x")
@@ -258,7 +268,7 @@ def test_after_idleness_the_order_is_that_of_arrival(world):
 
 
 @clause("5.6.6", "one flooder delays another peer by one message per turn at most")
-def test_a_flooder_does_not_starve_others(world):
+def test_a_flooder_does_not_starve_others(world: World) -> None:
     dealer, [flooder, light] = star(world, DEALER, DEALER, 2)
     for _ in range(200):
         flooder.send(b"flood")
@@ -270,7 +280,7 @@ def test_a_flooder_does_not_starve_others(world):
 
 
 @clause("5.11-DEALER", "DEALER: POLLOUT false with no peer, POLLIN with something queued")
-def test_what_poll_says_of_dealer(world):
+def test_what_poll_says_of_dealer(world: World) -> None:
     dealer, endpoint = world.bound(DEALER)
     assert dealer.events() == 0
     peer = world.socket(DEALER)
@@ -283,14 +293,14 @@ def test_what_poll_says_of_dealer(world):
 
 
 @clause("5.11-DEALER-dead", "POLLOUT is true with only a dead endpoint", on=NETWORK)
-def test_a_dead_endpoint_is_writable(world):
+def test_a_dead_endpoint_is_writable(world: World) -> None:
     dealer = world.socket(DEALER)
     dealer.connect(world.fixed_endpoint())
     assert dealer.events() == POLLOUT
 
 
 @clause("5.7.5", "no message is interleaved between the frames of another")
-def test_frames_of_two_peers_are_not_mixed(world):
+def test_frames_of_two_peers_are_not_mixed(world: World) -> None:
     dealer, [one, other] = star(world, DEALER, DEALER, 2)
     one.send_part(b"1a")
     other.send_part(b"2a")
@@ -302,13 +312,13 @@ def test_frames_of_two_peers_are_not_mixed(world):
 
 
 @clause("PROBE_ROUTER-DEALER", "a ROUTER peer sees a probe as an id and an empty frame")
-def test_a_dealer_probes_its_router(world):
+def test_a_dealer_probes_its_router(world: World) -> None:
     router, _dealer = world.pair(ROUTER, DEALER, probe_router=1, routing_id=b"D")
     assert router.recv() == [b"D", b""]
 
 
 @clause("PUSH-PULL-1", "PUSH deals out in turn to PULLs, and cannot receive")
-def test_push_deals_out_in_turn(world):
+def test_push_deals_out_in_turn(world: World) -> None:
     push, pulls = fan(world, PUSH, PULL, 2)
     for number in range(4):
         push.send(b"%d" % number)
@@ -321,7 +331,7 @@ def test_push_deals_out_in_turn(world):
 @clause(
     "5.1.6", "a second connect() to the same endpoint text makes no second connection", on=NETWORK
 )
-def test_dealer_keeps_one_connection_per_endpoint(world):
+def test_dealer_keeps_one_connection_per_endpoint(world: World) -> None:
     peer, endpoint = world.bound(DEALER)
     dealer = world.socket(DEALER)
     dealer.connect(endpoint)

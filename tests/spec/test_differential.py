@@ -9,9 +9,10 @@ from __future__ import annotations
 import random
 
 import pytest
-from worlds import RealWorld, SimulatedWorld, error_of
 
 from reqrep.harness.simulation import constants as c
+
+from .worlds import RealWorld, SimulatedWorld, error_of
 
 KINDS = [c.REQ, c.REP, c.DEALER, c.ROUTER]
 STEPS = 60

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
-from clauses import NETWORK, clause
-from worlds import error_of
 
 from reqrep.harness.simulation import constants as c
 from reqrep.harness.simulation.constants import (
@@ -20,10 +21,13 @@ from reqrep.harness.simulation.constants import (
     XSUB,
 )
 
+from .clauses import NETWORK, clause
+from .worlds import SpecSocket, World, error_of
+
 TYPES = [PAIR, PUB, SUB, REQ, REP, DEALER, ROUTER, c.PULL, c.PUSH, XPUB, XSUB]
 
 
-def name(number):
+def name(number: int) -> str:
     return c.TYPE_NAMES[number]
 
 
@@ -40,26 +44,17 @@ DEFAULTS = {
 }  # fmt: skip
 
 
-def _raw(world, kind):
-    """A socket with nothing set."""
-    return world.context.socket(kind)
-
-
-def _get(socket, option):
-    return socket.get(option)
-
-
 @clause("2.5-defaults", "what a fresh socket says", on=("simulated-tcp", "tcp"))
 @pytest.mark.parametrize("kind", TYPES, ids=name)
-def test_defaults(world, kind):
-    socket = _raw(world, kind)
+def test_defaults(world: World, kind: int) -> None:
+    socket = world.raw(kind)
     expected = dict(DEFAULTS)
     if kind in (SUB, XSUB):
         expected[c.LINGER] = 0
-    assert {option: _get(socket, option) for option in expected} == expected
+    assert {option: socket.get(option) for option in expected} == expected
     events = 2 if kind in (ROUTER, PUB, XPUB, XSUB) else 0
-    assert _get(socket, c.EVENTS) == events
-    assert _get(socket, c.TYPE) == kind
+    assert socket.events() == events
+    assert socket.get(c.TYPE) == kind
     socket.close()
 
 
@@ -80,18 +75,18 @@ INT_OPTIONS = [
     "2.5-values", "which values an integer option takes, and on which types", on=("simulated-tcp",)
 )
 @pytest.mark.parametrize("kind", TYPES, ids=name)
-def test_each_integer_option_takes_what_libzmq_takes(world, kind):
+def test_each_integer_option_takes_what_libzmq_takes(world: World, kind: int) -> None:
     import zmq
 
     context = zmq.Context()
-    simulated, real = _raw(world, kind), context.socket(kind)
+    simulated, real = world.raw(kind), context.socket(kind)
     different = []
     try:
         for option in INT_OPTIONS:
             for value in VALUES:
-                codes = tuple(
-                    error_of(lambda each=each, option=option, value=value: each.set(option, value))
-                    for each in (simulated, real)
+                codes = (
+                    error_of(simulated.set, option, value),
+                    error_of(real.setsockopt, option, value),
                 )
                 if codes[0] != codes[1]:
                     different.append((option, value, codes))
@@ -103,10 +98,10 @@ def test_each_integer_option_takes_what_libzmq_takes(world, kind):
 
 @clause("2.5-bytes", "which values a routing id takes")
 @pytest.mark.parametrize("kind", [REQ, DEALER, ROUTER, REP], ids=name)
-def test_a_routing_id_has_1_to_255_bytes(world, kind):
+def test_a_routing_id_has_1_to_255_bytes(world: World, kind: int) -> None:
     socket = world.socket(kind)
     codes = [
-        error_of(lambda value=value: socket.set(c.ROUTING_ID, value))
+        error_of(socket.set, c.ROUTING_ID, value)
         for value in (b"", b"x", b"x" * 255, b"x" * 256, b"\0a")
     ]
     assert codes == [EINVAL, 0, 0, EINVAL, 0]
@@ -120,7 +115,7 @@ def test_a_routing_id_has_1_to_255_bytes(world, kind):
      (REQ, c.REQ_RELAXED), (REQ, c.REQ_CORRELATE), (ROUTER, c.CONNECT_ROUTING_ID),
      (SUB, c.SUBSCRIBE), (SUB, c.UNSUBSCRIBE), (XPUB, c.XPUB_VERBOSE)],
 )  # fmt: skip
-def test_some_options_can_only_be_set(world, kind, option):
+def test_some_options_can_only_be_set(world: World, kind: int, option: int) -> None:
     socket = world.socket(kind)
     assert error_of(lambda: socket.get(option)) == EINVAL
 
@@ -134,13 +129,13 @@ def test_some_options_can_only_be_set(world, kind, option):
      "ipc://", "tcp://*:*", "udp://127.0.0.1:5555", "inproc:/x", "tcp:127.0.0.1:1",
      "tcp://no such host:5555"],
 )  # fmt: skip
-def test_which_endpoints_are_refused(world, verb, text):
+def test_which_endpoints_are_refused(world: World, verb: str, text: str) -> None:
     import zmq
 
     context = zmq.Context()
-    real = context.socket(DEALER)
+    real: zmq.Socket[bytes] = context.socket(DEALER)
     real.linger = 0
-    made = _raw(world, DEALER)
+    made = world.raw(DEALER)
     try:
         expected = error_of(lambda: getattr(real, verb)(text))
         assert error_of(lambda: getattr(made, verb)(text)) == expected
@@ -155,7 +150,7 @@ def test_which_endpoints_are_refused(world, verb, text):
     "connecting to port 0 is accepted, and reaches nobody",
     on=("simulated-tcp", "tcp"),
 )
-def test_port_0_reaches_nobody(world):
+def test_port_0_reaches_nobody(world: World) -> None:
     socket = world.socket(DEALER)
     assert error_of(lambda: socket.connect("tcp://127.0.0.1:0")) == 0
     assert socket.events() == 2
@@ -166,7 +161,7 @@ def test_port_0_reaches_nobody(world):
     "an endpoint is bound once",
     on=("simulated-inproc", "simulated-tcp", "inproc", "tcp"),
 )
-def test_an_endpoint_is_bound_once(world):
+def test_an_endpoint_is_bound_once(world: World) -> None:
     _first, endpoint = world.bound(DEALER)
     second = world.socket(DEALER)
     assert error_of(lambda: second.bind(endpoint)) == c.EADDRINUSE
@@ -175,7 +170,7 @@ def test_an_endpoint_is_bound_once(world):
 @clause("2.6-wildcard", "a wildcard port is resolved in LAST_ENDPOINT", on=("simulated-tcp", "tcp"))
 @pytest.mark.parametrize("port", ["*", "0"])
 @pytest.mark.parametrize(("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("*", "0.0.0.0")])
-def test_a_wildcard_port_is_resolved(world, host, port, shown):
+def test_a_wildcard_port_is_resolved(world: World, host: str, port: str, shown: str) -> None:
     socket = world.socket(DEALER)
     resolved = socket.bind(f"tcp://{host}:{port}")
     assert resolved.startswith(f"tcp://{shown}:")
@@ -189,7 +184,7 @@ def test_a_wildcard_port_is_resolved(world, host, port, shown):
 
 
 @clause("2.6-last-endpoint", "LAST_ENDPOINT is that of the last bind or connect")
-def test_last_endpoint_follows_binds_and_connects(world):
+def test_last_endpoint_follows_binds_and_connects(world: World) -> None:
     socket, first = world.bound(DEALER)
     assert socket.get(c.LAST_ENDPOINT).decode() == first
     other, second = world.bound(DEALER)
@@ -199,7 +194,7 @@ def test_last_endpoint_follows_binds_and_connects(world):
 
 
 @clause("2.5-timeouts", "a timeout is kept to")
-def test_a_receive_times_out(world):
+def test_a_receive_times_out(world: World) -> None:
     socket, _endpoint = world.bound(DEALER, rcvtimeo=50)
     started = world.now_ms()
     assert socket.recv_error(flags=0) == c.EAGAIN
@@ -209,7 +204,7 @@ def test_a_receive_times_out(world):
 
 
 @clause("2.5-maxmsgsize", "a message above MAXMSGSIZE does not arrive", on=NETWORK)
-def test_too_long_a_message_disconnects_its_sender(world):
+def test_too_long_a_message_disconnects_its_sender(world: World) -> None:
     pull, push = world.pair(c.PULL, c.PUSH, {"maxmsgsize": 1000}, reconnect_ivl=10)
     push.send(b"x" * 1000)
     assert pull.recv() == [b"x" * 1000]
@@ -220,7 +215,7 @@ def test_too_long_a_message_disconnects_its_sender(world):
 
 
 @clause("RCVMORE", "RCVMORE says whether the message goes on")
-def test_rcvmore(world):
+def test_rcvmore(world: World) -> None:
     one, other = world.pair(DEALER, DEALER)
     other.send(b"1", b"2")
     assert one.recv_part() == b"1"
@@ -232,9 +227,9 @@ def test_rcvmore(world):
 # --- monitors -------------------------------------------------------------------
 
 
-def heard(world, pair):
+def heard(world: World, pair: SpecSocket) -> list[tuple[int, bytes]]:
     """The events that a monitor has told, and where."""
-    found = []
+    found: list[tuple[int, bytes]] = []
     while len(found) < 10 and pair.is_readable(60):
         head, endpoint = pair.recv()
         assert len(head) == 6
@@ -242,7 +237,7 @@ def heard(world, pair):
     return found
 
 
-def watched(world, socket, number=0):
+def watched(world: World, socket: SpecSocket, number: int = 0) -> SpecSocket:
     """A PAIR that hears the monitor of a socket."""
     socket.monitor(f"inproc://monitor-{number}")
     pair = world.socket(PAIR)
@@ -255,7 +250,7 @@ def watched(world, socket, number=0):
     "events of a server: LISTENING, ACCEPTED, HANDSHAKE_SUCCEEDED, DISCONNECTED",
     on=NETWORK,
 )
-def test_events_of_a_server(world):
+def test_events_of_a_server(world: World) -> None:
     server = world.socket(REP)
     pair = watched(world, server)
     endpoint = server.bind(world.endpoint())
@@ -271,7 +266,7 @@ def test_events_of_a_server(world):
 
 
 @clause("5.2.9b", "events of a client whose server goes and comes", on=NETWORK)
-def test_events_of_a_client(world):
+def test_events_of_a_client(world: World) -> None:
     endpoint = world.fixed_endpoint()
     server = world.socket(REP)
     server.bind(endpoint)
@@ -294,7 +289,7 @@ def test_events_of_a_client(world):
     "events of a refused connection: DELAYED, CLOSED, RETRIED",
     on=("simulated-tcp", "tcp"),
 )
-def test_events_of_a_refused_connection(world):
+def test_events_of_a_refused_connection(world: World) -> None:
     client = world.socket(REQ, reconnect_ivl=40)
     pair = watched(world, client)
     client.connect(world.fixed_endpoint())
@@ -306,7 +301,7 @@ def test_events_of_a_refused_connection(world):
 
 
 @clause("1.11-events", "a refused handshake: CONNECTED then DISCONNECTED, no retry", on=NETWORK)
-def test_events_of_a_refused_handshake(world):
+def test_events_of_a_refused_handshake(world: World) -> None:
     _one, endpoint = world.bound(REQ)
     other = world.socket(REQ, reconnect_ivl=10)
     pair = watched(world, other)
@@ -318,7 +313,7 @@ def test_events_of_a_refused_handshake(world):
 
 
 @clause("5.2.9d", "inproc connections have no events", on=("simulated-inproc", "inproc"))
-def test_inproc_has_no_events(world):
+def test_inproc_has_no_events(world: World) -> None:
     server = world.socket(REP)
     pair = watched(world, server)
     client = world.socket(REQ)
@@ -330,12 +325,12 @@ def test_inproc_has_no_events(world):
 # --- the proxy ------------------------------------------------------------------
 
 
-def proxied(world):
+def proxied(world: World) -> tuple[str, str, Callable[[], Any]]:
     """A proxy that runs, and how to reach its ends."""
     front, front_at = world.bound(ROUTER)
     back, back_at = world.bound(DEALER)
 
-    def run():
+    def run() -> int:
         code = error_of(lambda: world.proxy(front, back))
         front.close(0)
         back.close(0)
@@ -345,7 +340,7 @@ def proxied(world):
 
 
 @clause("5.10.1", "without workers requests wait, and are served in order when one comes")
-def test_requests_wait_for_a_worker(world):
+def test_requests_wait_for_a_worker(world: World) -> None:
     front_at, back_at, done = proxied(world)
     client = world.socket(DEALER)
     client.connect(front_at)
@@ -365,7 +360,7 @@ def test_requests_wait_for_a_worker(world):
 
 
 @clause("INV-PROXY-5", "requests rotate over the workers")
-def test_a_proxy_rotates_over_workers(world):
+def test_a_proxy_rotates_over_workers(world: World) -> None:
     front_at, back_at, done = proxied(world)
     workers = [world.socket(REP) for _ in range(3)]
     for worker in workers:
@@ -390,7 +385,7 @@ def test_a_proxy_rotates_over_workers(world):
 
 
 @clause("PUB-SUB-1", "a SUB hears what it subscribed to, by prefix")
-def test_a_subscriber_hears_its_topics(world):
+def test_a_subscriber_hears_its_topics(world: World) -> None:
     pub, endpoint = world.bound(PUB)
     sub = world.socket(SUB)
     sub.set(c.SUBSCRIBE, b"a")
@@ -408,7 +403,7 @@ def test_a_subscriber_hears_its_topics(world):
 
 
 @clause("PUB-SUB-2", "an XPUB is told of the first subscription and the last end of one")
-def test_xpub_is_told_of_subscriptions(world):
+def test_xpub_is_told_of_subscriptions(world: World) -> None:
     xpub, endpoint = world.bound(XPUB)
     subs = [world.socket(SUB) for _ in range(2)]
     for sub in subs:
@@ -423,7 +418,7 @@ def test_xpub_is_told_of_subscriptions(world):
 
 
 @clause("PAIR-1", "PAIR sends and receives freely; without a peer a send waits")
-def test_pair_talks_both_ways(world):
+def test_pair_talks_both_ways(world: World) -> None:
     one, endpoint = world.bound(PAIR)
     assert one.send_error(b"x") == c.EAGAIN
     other = world.socket(PAIR)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from clauses import clause
 
 from reqrep.harness.simulation.constants import (
     DEALER,
@@ -15,8 +14,13 @@ from reqrep.harness.simulation.constants import (
     REQ,
 )
 
+from .clauses import clause
+from .worlds import SpecSocket, World
 
-def dealers(world, count, **options):
+
+def dealers(
+    world: World, count: int, **options: int | bytes
+) -> tuple[SpecSocket, list[SpecSocket]]:
     """A REP and so many DEALERs connected to it, in order."""
     rep, endpoint = world.bound(REP, **options)
     found = []
@@ -30,7 +34,7 @@ def dealers(world, count, **options):
 
 
 @clause("REP-1", "may be connected to any number of REQ and DEALER peers")
-def test_rep_serves_reqs_and_dealers_alike(world):
+def test_rep_serves_reqs_and_dealers_alike(world: World) -> None:
     rep, endpoint = world.bound(REP)
     req, dealer = world.socket(REQ), world.socket(DEALER)
     req.connect(endpoint)
@@ -46,7 +50,7 @@ def test_rep_serves_reqs_and_dealers_alike(world):
 
 
 @clause("REP-2", "neither filters nor changes well-formed messages")
-def test_rep_hands_over_every_body_as_it_came(world):
+def test_rep_hands_over_every_body_as_it_came(world: World) -> None:
     rep, [dealer] = dealers(world, 1)
     for body in ([b""], [b"a", b""], [b"x" * 300], [b"", b""], [b"\0", b"\xff"]):
         dealer.send(b"", *body)
@@ -56,7 +60,7 @@ def test_rep_hands_over_every_body_as_it_came(world):
 
 
 @clause("REP-3", "receives and then sends exactly one message at a time")
-def test_rep_refuses_to_send_first_and_to_receive_twice(world):
+def test_rep_refuses_to_send_first_and_to_receive_twice(world: World) -> None:
     rep, req = world.pair(REP, REQ)
     assert rep.send_error(b"x") == EFSM
     req.send(b"1")
@@ -68,7 +72,7 @@ def test_rep_refuses_to_send_first_and_to_receive_twice(world):
 
 
 @clause("REP-4", "a request has any number of address frames before the delimiter")
-def test_rep_takes_any_number_of_address_frames(world):
+def test_rep_takes_any_number_of_address_frames(world: World) -> None:
     rep, [dealer] = dealers(world, 1)
     for count in range(5):
         envelope = [b"hop%d" % hop for hop in range(count)]
@@ -79,7 +83,7 @@ def test_rep_takes_any_number_of_address_frames(world):
 
 
 @clause("REP-5", "incoming requests are fair-queued")
-def test_rep_takes_one_request_per_backlogged_peer_in_turn(world):
+def test_rep_takes_one_request_per_backlogged_peer_in_turn(world: World) -> None:
     rep, peers = dealers(world, 3)
     for number, dealer in enumerate(peers):
         for _ in range(3):
@@ -93,21 +97,21 @@ def test_rep_takes_one_request_per_backlogged_peer_in_turn(world):
 
 
 @clause("REP-6", "the envelope with its delimiter is kept from the application")
-def test_the_application_never_sees_the_envelope(world):
+def test_the_application_never_sees_the_envelope(world: World) -> None:
     rep, [dealer] = dealers(world, 1)
     dealer.send(b"X", b"Y", b"", b"A")
     assert rep.recv() == [b"A"]
 
 
 @clause("REP-7", "what follows the first delimiter goes to the application")
-def test_later_empty_frames_belong_to_the_body(world):
+def test_later_empty_frames_belong_to_the_body(world: World) -> None:
     rep, [dealer] = dealers(world, 1)
     dealer.send(b"X", b"", b"", b"A", b"")
     assert rep.recv() == [b"", b"A", b""]
 
 
 @clause("REP-8", "waits for one reply before it takes the next request")
-def test_rep_is_not_readable_while_it_owes_a_reply(world):
+def test_rep_is_not_readable_while_it_owes_a_reply(world: World) -> None:
     rep, [dealer] = dealers(world, 1)
     dealer.send(b"", b"1")
     dealer.send(b"", b"2")
@@ -120,7 +124,7 @@ def test_rep_is_not_readable_while_it_owes_a_reply(world):
 
 
 @clause("REP-9", "the reply gets the envelope and the delimiter back")
-def test_the_envelope_returns_byte_for_byte(world):
+def test_the_envelope_returns_byte_for_byte(world: World) -> None:
     rep, [dealer] = dealers(world, 1)
     dealer.send(b"\x01\x02", b"y" * 255, b"", b"A")
     rep.recv()
@@ -129,7 +133,7 @@ def test_the_envelope_returns_byte_for_byte(world):
 
 
 @clause("REP-10", "the reply goes to the peer that asked")
-def test_each_peer_gets_its_own_reply(world):
+def test_each_peer_gets_its_own_reply(world: World) -> None:
     rep, peers = dealers(world, 3)
     for number, dealer in enumerate(peers):
         dealer.send(b"", b"%d" % number)
@@ -140,7 +144,7 @@ def test_each_peer_gets_its_own_reply(world):
 
 
 @clause("REP-11", "a reply to a peer that has gone vanishes, and the next request is served")
-def test_a_reply_to_a_vanished_peer_succeeds(world):
+def test_a_reply_to_a_vanished_peer_succeeds(world: World) -> None:
     rep, [one, other] = dealers(world, 2)
     one.send(b"", b"1")
     assert rep.recv() == [b"1"]
@@ -152,7 +156,7 @@ def test_a_reply_to_a_vanished_peer_succeeds(world):
 
 
 @clause("REP-12", "a reply never blocks")
-def test_a_reply_to_a_full_peer_returns_at_once(world):
+def test_a_reply_to_a_full_peer_returns_at_once(world: World) -> None:
     rep, endpoint = world.bound(REP, sndhwm=1)
     dealer = world.socket(DEALER, rcvhwm=1)
     dealer.connect(endpoint)
@@ -166,7 +170,7 @@ def test_a_reply_to_a_full_peer_returns_at_once(world):
 
 @clause("5.4.8", "a message without a delimiter that more follows is dropped silently")
 @pytest.mark.parametrize("frames", [[b"a"], [b"a", b"b"], [b""], [b"a", b""]])
-def test_rep_drops_a_malformed_request(world, frames):
+def test_rep_drops_a_malformed_request(world: World, frames: list[bytes]) -> None:
     rep, [dealer] = dealers(world, 1)
     dealer.send(*frames)
     assert rep.nothing()
@@ -176,7 +180,7 @@ def test_rep_drops_a_malformed_request(world, frames):
 
 
 @clause("5.4.10b", "REP changes phase only on the last frame")
-def test_rep_owes_until_the_last_frame_is_sent(world):
+def test_rep_owes_until_the_last_frame_is_sent(world: World) -> None:
     rep, req = world.pair(REP, REQ)
     req.send(b"a", b"b")
     assert rep.recv_part() == b"a"
@@ -189,7 +193,7 @@ def test_rep_owes_until_the_last_frame_is_sent(world):
 
 
 @clause("5.4.11", "a pipelining DEALER is served in order, one request at a time")
-def test_rep_serves_a_pipelining_dealer_in_order(world):
+def test_rep_serves_a_pipelining_dealer_in_order(world: World) -> None:
     rep, [dealer] = dealers(world, 1)
     for number in range(5):
         dealer.send(b"", b"%d" % number)
@@ -200,7 +204,7 @@ def test_rep_serves_a_pipelining_dealer_in_order(world):
 
 
 @clause("5.11-REP", "REP: POLLIN while a request waits, POLLOUT while it owes")
-def test_what_poll_says_of_rep(world):
+def test_what_poll_says_of_rep(world: World) -> None:
     rep, req = world.pair(REP, REQ)
     assert rep.events() == 0
     req.send(b"1")
@@ -213,7 +217,7 @@ def test_what_poll_says_of_rep(world):
 
 
 @clause("5.11-REP-junk", "POLLIN of REP may be about a message that it then drops")
-def test_rep_may_be_readable_for_junk(world):
+def test_rep_may_be_readable_for_junk(world: World) -> None:
     rep, [dealer] = dealers(world, 1)
     dealer.send(b"junk")
     assert rep.is_readable()
@@ -222,7 +226,7 @@ def test_rep_may_be_readable_for_junk(world):
 
 
 @clause("PROBE_ROUTER-REP", "a probe is dropped by REP as malformed")
-def test_rep_drops_a_probe(world):
+def test_rep_drops_a_probe(world: World) -> None:
     rep, req = world.pair(REP, REQ, probe_router=1)
     assert rep.nothing()
     req.send(b"1")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from clauses import INPROC, NETWORK, clause
-
 from reqrep.harness.simulation.constants import (
     DEALER,
     EAGAIN,
@@ -15,8 +13,11 @@ from reqrep.harness.simulation.constants import (
     ROUTER,
 )
 
+from .clauses import INPROC, NETWORK, clause
+from .worlds import SpecSocket, World
 
-def reps(world, count):
+
+def reps(world: World, count: int) -> tuple[SpecSocket, list[SpecSocket]]:
     """So many REPs and a REQ that is connected to all."""
     found = [world.bound(REP) for _ in range(count)]
     req = world.socket(REQ)
@@ -27,7 +28,7 @@ def reps(world, count):
 
 
 @clause("REQ-1", "may be connected to any number of REP and ROUTER peers")
-def test_req_asks_reps_and_routers_alike(world):
+def test_req_asks_reps_and_routers_alike(world: World) -> None:
     rep, rep_at = world.bound(REP)
     router, router_at = world.bound(ROUTER)
     req = world.socket(REQ)
@@ -46,7 +47,7 @@ def test_req_asks_reps_and_routers_alike(world):
 
 
 @clause("REQ-2", "sends and then receives exactly one message at a time")
-def test_req_refuses_to_send_twice_and_to_receive_first(world):
+def test_req_refuses_to_send_twice_and_to_receive_first(world: World) -> None:
     rep, req = world.pair(REP, REQ)
     assert req.recv_error() == EFSM
     req.send(b"a")
@@ -60,14 +61,14 @@ def test_req_refuses_to_send_twice_and_to_receive_first(world):
 
 
 @clause("REQ-3", "a request is an empty delimiter and one or more data frames")
-def test_a_request_has_the_delimiter_and_its_frames(world):
+def test_a_request_has_the_delimiter_and_its_frames(world: World) -> None:
     router, req = world.pair(ROUTER, REQ)
     req.send(b"a", b"", b"b")
     assert router.recv()[1:] == [b"", b"a", b"", b"b"]
 
 
 @clause("REQ-4", "the delimiter is put in front whatever the body begins with")
-def test_a_body_that_begins_with_an_empty_frame_keeps_it(world):
+def test_a_body_that_begins_with_an_empty_frame_keeps_it(world: World) -> None:
     router, req = world.pair(ROUTER, REQ)
     req.send(b"", b"a")
     routing_id, *rest = router.recv()
@@ -77,7 +78,7 @@ def test_a_body_that_begins_with_an_empty_frame_keeps_it(world):
 
 
 @clause("REQ-5", "requests rotate over the connected peers")
-def test_requests_rotate(world):
+def test_requests_rotate(world: World) -> None:
     req, servers = reps(world, 3)
     for turn in range(9):
         req.send(b"%d" % turn)
@@ -88,7 +89,7 @@ def test_requests_rotate(world):
 
 
 @clause("REQ-6", "without a peer a send blocks or is refused")
-def test_a_send_without_peers_is_refused(world):
+def test_a_send_without_peers_is_refused(world: World) -> None:
     req = world.socket(REQ, sndtimeo=30)
     assert req.send_error(b"a") == EAGAIN
     started = world.now_ms()
@@ -97,7 +98,7 @@ def test_a_send_without_peers_is_refused(world):
 
 
 @clause("REQ-6b", "with IMMEDIATE=0 a connection to nobody counts as a peer", on=NETWORK)
-def test_a_request_to_a_dead_endpoint_is_accepted(world):
+def test_a_request_to_a_dead_endpoint_is_accepted(world: World) -> None:
     req = world.socket(REQ)
     req.connect(world.fixed_endpoint())
     assert req.events() == POLLOUT
@@ -105,7 +106,7 @@ def test_a_request_to_a_dead_endpoint_is_accepted(world):
 
 
 @clause("REQ-7", "what cannot be sent is not discarded and changes nothing")
-def test_after_a_refused_send_the_same_send_works(world):
+def test_after_a_refused_send_the_same_send_works(world: World) -> None:
     rep, endpoint = world.bound(REP)
     req = world.socket(REQ)
     assert req.send_error(b"a") == EAGAIN
@@ -117,7 +118,7 @@ def test_after_a_refused_send_the_same_send_works(world):
 
 
 @clause("REQ-8", "a reply is accepted only from the peer that was asked")
-def test_req_discards_a_reply_from_a_peer_it_did_not_ask(world):
+def test_req_discards_a_reply_from_a_peer_it_did_not_ask(world: World) -> None:
     req, endpoint = world.bound(REQ)
     one, other = world.socket(ROUTER, routing_id=b"one"), world.socket(ROUTER, routing_id=b"other")
     for router in (one, other):
@@ -135,7 +136,7 @@ def test_req_discards_a_reply_from_a_peer_it_did_not_ask(world):
 
 
 @clause("REQ-9", "messages of other peers vanish silently")
-def test_what_req_discards_changes_no_state(world):
+def test_what_req_discards_changes_no_state(world: World) -> None:
     req, endpoint = world.bound(REQ)
     dealers = [world.socket(ROUTER) for _ in range(2)]
     for dealer in dealers:
@@ -154,7 +155,7 @@ def test_what_req_discards_changes_no_state(world):
 
 
 @clause("5.4.1", "a send throws away all inbound messages that are queued")
-def test_a_late_reply_is_thrown_away_by_the_next_relaxed_send(world):
+def test_a_late_reply_is_thrown_away_by_the_next_relaxed_send(world: World) -> None:
     router, req = world.pair(ROUTER, REQ, req_relaxed=1)
     req.send(b"1")
     routing_id, *_ = router.recv()
@@ -168,7 +169,7 @@ def test_a_late_reply_is_thrown_away_by_the_next_relaxed_send(world):
 
 
 @clause("5.4.2", "after the asked peer has gone any peer's reply is accepted")
-def test_req_takes_any_reply_after_the_asked_peer_went(world):
+def test_req_takes_any_reply_after_the_asked_peer_went(world: World) -> None:
     req, endpoint = world.bound(REQ)
     routers = []
     for _ in range(2):
@@ -189,7 +190,7 @@ def test_req_takes_any_reply_after_the_asked_peer_went(world):
 
 
 @clause("5.4.3", "POLLIN may be set although a receive finds nothing")
-def test_poll_promises_more_than_req_can_deliver(world):
+def test_poll_promises_more_than_req_can_deliver(world: World) -> None:
     router, req = world.pair(ROUTER, REQ, req_correlate=1, req_relaxed=1)
     req.send(b"1")
     routing_id, number, *_ = router.recv()
@@ -200,7 +201,7 @@ def test_poll_promises_more_than_req_can_deliver(world):
 
 
 @clause("5.4.4a", "a malformed reply closes the connection for good", on=NETWORK)
-def test_a_malformed_reply_closes_the_connection(world):
+def test_a_malformed_reply_closes_the_connection(world: World) -> None:
     router, endpoint = world.bound(ROUTER)
     req = world.socket(REQ, req_relaxed=1)
     req.connect(endpoint)
@@ -219,7 +220,7 @@ def test_a_malformed_reply_closes_the_connection(world):
 
 
 @clause("5.4.4b", "disconnect and connect recover from that", on=NETWORK)
-def test_disconnect_and_connect_recover_from_a_malformed_reply(world):
+def test_disconnect_and_connect_recover_from_a_malformed_reply(world: World) -> None:
     router, endpoint = world.bound(ROUTER)
     req = world.socket(REQ, req_relaxed=1)
     req.connect(endpoint)
@@ -237,7 +238,7 @@ def test_disconnect_and_connect_recover_from_a_malformed_reply(world):
 
 
 @clause("5.4.4c", "over inproc a malformed reply is skipped", on=INPROC)
-def test_a_malformed_reply_is_skipped_over_inproc(world):
+def test_a_malformed_reply_is_skipped_over_inproc(world: World) -> None:
     router, req = world.pair(ROUTER, REQ)
     req.send(b"1")
     routing_id, *_ = router.recv()
@@ -249,7 +250,7 @@ def test_a_malformed_reply_is_skipped_over_inproc(world):
 
 
 @clause("5.4.5a", "two empty frames are a reply with one empty body frame")
-def test_an_empty_body_is_a_reply(world):
+def test_an_empty_body_is_a_reply(world: World) -> None:
     router, req = world.pair(ROUTER, REQ)
     req.send(b"1")
     routing_id, *_ = router.recv()
@@ -258,7 +259,7 @@ def test_an_empty_body_is_a_reply(world):
 
 
 @clause("5.4.5b", "the delimiter alone is malformed")
-def test_the_delimiter_alone_is_no_reply(world):
+def test_the_delimiter_alone_is_no_reply(world: World) -> None:
     router, req = world.pair(ROUTER, REQ)
     req.send(b"1")
     routing_id, *_ = router.recv()
@@ -267,7 +268,7 @@ def test_the_delimiter_alone_is_no_reply(world):
 
 
 @clause("5.4.6", "four bytes and a delimiter pass the connection and are skipped at receive")
-def test_a_four_byte_frame_is_let_in_and_skipped(world):
+def test_a_four_byte_frame_is_let_in_and_skipped(world: World) -> None:
     router, req = world.pair(ROUTER, REQ)
     req.send(b"1")
     routing_id, *_ = router.recv()
@@ -278,7 +279,7 @@ def test_a_four_byte_frame_is_let_in_and_skipped(world):
 
 
 @clause("5.4.7", "without CORRELATE a late reply is taken for the answer to a new request")
-def test_relaxed_without_correlate_takes_a_late_reply(world):
+def test_relaxed_without_correlate_takes_a_late_reply(world: World) -> None:
     router, req = world.pair(ROUTER, REQ, req_relaxed=1)
     req.send(b"A")
     routing_id, *_ = router.recv()
@@ -288,7 +289,7 @@ def test_relaxed_without_correlate_takes_a_late_reply(world):
 
 
 @clause("5.4.10a", "REQ changes phase only on the last frame")
-def test_req_is_sending_until_the_last_frame(world):
+def test_req_is_sending_until_the_last_frame(world: World) -> None:
     rep, req = world.pair(REP, REQ)
     req.send_part(b"a")
     assert req.recv_error() == EFSM
@@ -302,7 +303,7 @@ def test_req_is_sending_until_the_last_frame(world):
 
 
 @clause("REQ_RELAXED-1", "a second send is allowed and goes to the next peer")
-def test_a_relaxed_send_goes_to_the_next_peer(world):
+def test_a_relaxed_send_goes_to_the_next_peer(world: World) -> None:
     found = [world.bound(ROUTER) for _ in range(2)]
     req = world.socket(REQ, req_relaxed=1)
     for _, endpoint in found:
@@ -314,14 +315,14 @@ def test_a_relaxed_send_goes_to_the_next_peer(world):
 
 
 @clause("REQ_RELAXED-2", "POLLOUT stays set while a reply is awaited")
-def test_a_relaxed_req_is_writable_while_awaiting(world):
+def test_a_relaxed_req_is_writable_while_awaiting(world: World) -> None:
     _rep, req = world.pair(REP, REQ, req_relaxed=1)
     req.send(b"1")
     assert req.events() & POLLOUT
 
 
 @clause("REQ_CORRELATE-1", "the wire has a four byte request id, a delimiter, the body")
-def test_a_correlated_request_has_an_id_that_steps_by_one(world):
+def test_a_correlated_request_has_an_id_that_steps_by_one(world: World) -> None:
     router, req = world.pair(ROUTER, REQ, req_correlate=1, req_relaxed=1)
     numbers = []
     for _ in range(3):
@@ -333,7 +334,7 @@ def test_a_correlated_request_has_an_id_that_steps_by_one(world):
 
 
 @clause("REQ_CORRELATE-2", "a reply that does not repeat the id is skipped")
-def test_a_correlated_req_skips_the_reply_to_an_old_request(world):
+def test_a_correlated_req_skips_the_reply_to_an_old_request(world: World) -> None:
     router, req = world.pair(ROUTER, REQ, req_correlate=1, req_relaxed=1)
     req.send(b"A")
     routing_id, first, *_ = router.recv()
@@ -345,7 +346,7 @@ def test_a_correlated_req_skips_the_reply_to_an_old_request(world):
 
 
 @clause("5.11-REQ", "REQ: POLLOUT while idle, POLLIN while awaiting and something is queued")
-def test_what_poll_says_of_req(world):
+def test_what_poll_says_of_req(world: World) -> None:
     rep, req = world.pair(REP, REQ)
     assert req.is_writable()
     assert req.events() == POLLOUT
@@ -360,7 +361,7 @@ def test_what_poll_says_of_req(world):
 
 
 @clause("INV-REQREP-4", "a receive that times out leaves REQ awaiting")
-def test_a_timeout_leaves_req_awaiting(world):
+def test_a_timeout_leaves_req_awaiting(world: World) -> None:
     rep, req = world.pair(REP, REQ, rcvtimeo=20)
     req.send(b"1")
     assert req.recv_error(flags=0) == EAGAIN
@@ -372,7 +373,7 @@ def test_a_timeout_leaves_req_awaiting(world):
 
 
 @clause("1.11-REQ-DEALER-inproc", "inproc checks no types: a REQ can ask a DEALER", on=INPROC)
-def test_req_can_ask_a_dealer_over_inproc(world):
+def test_req_can_ask_a_dealer_over_inproc(world: World) -> None:
     dealer, req = world.pair(DEALER, REQ)
     req.send(b"1")
     assert dealer.recv() == [b"", b"1"]

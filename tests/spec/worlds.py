@@ -17,6 +17,8 @@ import zmq
 
 from reqrep.harness.simulation import SimulatedError, Simulation, constants as c, poll, proxy
 
+from .quiet import LibzmqThreads
+
 LIMIT_MS = 3000
 SETTLE_MS = 40
 
@@ -109,10 +111,10 @@ class SpecSocket:
         return found
 
 
-def error_of(call: Callable[[], object]) -> int:
+def error_of(call: Callable[..., object], *arguments: Any) -> int:
     """The error number of a call; 0 if it succeeded."""
     try:
-        call()
+        call(*arguments)
     except (SimulatedError, zmq.ZMQError) as error:
         return int(error.errno or 0)
     return 0
@@ -129,9 +131,17 @@ class World:
     transport = ""
     is_simulated = False
 
-    def socket(self, socket_type: int, **options: int | bytes) -> SpecSocket:
-        """A socket; options by their names in small letters."""
+    def raw(self, socket_type: int) -> SpecSocket:
+        """A socket with nothing set."""
         raise NotImplementedError
+
+    def socket(self, socket_type: int, **options: int | bytes) -> SpecSocket:
+        """A socket that waits for nothing for ever; options by their names in small letters."""
+        socket = self.raw(socket_type)
+        defaults: dict[str, int | bytes] = {"rcvtimeo": LIMIT_MS, "sndtimeo": LIMIT_MS, "linger": 0}
+        for name, value in (defaults | options).items():
+            socket.set(getattr(c, name.upper()), value)
+        return socket
 
     def poll(self, items: Sequence[tuple[SpecSocket, int]], timeout_ms: int) -> list[int]:
         raise NotImplementedError
@@ -231,7 +241,7 @@ class RealSocket(SpecSocket):
 
     def bind(self, endpoint: str) -> str:
         self.zmq.bind(endpoint)
-        return self.zmq.getsockopt(zmq.LAST_ENDPOINT).decode()
+        return str(self.get(zmq.LAST_ENDPOINT).decode())
 
     def connect(self, endpoint: str) -> None:
         self.zmq.connect(endpoint)
@@ -255,14 +265,12 @@ class RealWorld(World):
         self.context: zmq.Context[Any] = zmq.Context()
         self.sockets: list[RealSocket] = []
         self.beside: list[Any] = []
+        self.threads = LibzmqThreads()
         self.folder = tempfile.mkdtemp(prefix="rr-") if transport == "ipc" else None
 
-    def socket(self, socket_type: int, **options: int | bytes) -> RealSocket:
+    def raw(self, socket_type: int) -> RealSocket:
         socket = RealSocket(self, self.context.socket(socket_type))
         self.sockets.append(socket)
-        defaults: dict[str, int | bytes] = {"rcvtimeo": LIMIT_MS, "sndtimeo": LIMIT_MS, "linger": 0}
-        for name, value in (defaults | options).items():
-            socket.set(getattr(c, name.upper()), value)
         return socket
 
     def poll(self, items: Sequence[tuple[SpecSocket, int]], timeout_ms: int) -> list[int]:
@@ -274,6 +282,11 @@ class RealWorld(World):
 
     def sleep_ms(self, duration_ms: int) -> None:
         time.sleep(duration_ms / 1000)
+
+    def settle(self) -> None:
+        # The pause is for what timers do; that its threads are done is asked, not hoped for.
+        time.sleep(SETTLE_MS / 1000)
+        assert self.threads.wait_quiet(LIMIT_MS), "libzmq's threads do not come to rest"
 
     def now_ms(self) -> float:
         return time.monotonic() * 1000
@@ -323,6 +336,7 @@ class RealWorld(World):
         for socket in self.sockets:
             socket.close(0)
         ending.join(2)
+        self.threads.close()
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -402,12 +416,8 @@ class SimulatedWorld(World):
             raise task.error
         assert task.is_done, str(outcome)
 
-    def socket(self, socket_type: int, **options: int | bytes) -> SimulatedSocket:
-        socket = SimulatedSocket(self, self.context.socket(socket_type))
-        defaults: dict[str, int | bytes] = {"rcvtimeo": LIMIT_MS, "sndtimeo": LIMIT_MS, "linger": 0}
-        for name, value in (defaults | options).items():
-            socket.set(getattr(c, name.upper()), value)
-        return socket
+    def raw(self, socket_type: int) -> SimulatedSocket:
+        return SimulatedSocket(self, self.context.socket(socket_type))
 
     def poll(self, items: Sequence[tuple[SpecSocket, int]], timeout_ms: int) -> list[int]:
         cores = [(socket.core, flags) for socket, flags in items]  # type: ignore[attr-defined]
