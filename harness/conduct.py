@@ -25,12 +25,12 @@ import zmq
 
 from .drive import Driver
 from .endpoints import Endpoints
-from .errors import NodeFailed, PeerError, ReqrepError
+from .errors import NodeFailed, NodeStopped, PeerError, ReqrepError
 from .frames import asker_of
 from .history.recorder import Recorder
 from .pattern import Link, Role, taken
 from .scenario import Scenario
-from .seam.seat import NodeStopped, Seat, seated
+from .seam.seat import Seat, seated
 from .seam.tap import Tap
 from .service import Service
 from .workload import NS_PER_S

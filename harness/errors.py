@@ -50,5 +50,12 @@ class PropertyBroken(ReqrepError, AssertionError):
     """The finding: a promise did not hold, with the few events that show it."""
 
 
+class NodeStopped(BaseException):
+    """Ends a program that goes on after its node was told to end. Nobody is to blame.
+
+    Not an `Exception`, so that a loop which swallows every error ends as well.
+    """
+
+
 class HarnessBug(ReqrepError):
     """Ours: an invariant of reqrep itself failed. Please report it with the message."""

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from random import Random
 from typing import Protocol
 
+from .errors import NodeStopped
 from .frames import Body, untag
-from .seam.seat import NodeStopped
 from .workload import Constant, ServiceTime
 
 

@@ -19,6 +19,8 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
+from ..errors import NodeStopped
+
 if TYPE_CHECKING:
     import zmq
 
@@ -39,13 +41,6 @@ class Listener(Protocol):
 
     def is_known(self, endpoint: str) -> bool:
         """Whether an endpoint belongs to the run, and not to a node alone."""
-
-
-class NodeStopped(BaseException):
-    """Ends a program that goes on calling ZeroMQ after its context was terminated.
-
-    Not an `Exception`, so that a loop which swallows every error ends as well.
-    """
 
 
 class Seat(ABC):
