@@ -23,10 +23,12 @@ from .tap import Tap, taps
 if TYPE_CHECKING:
     from .seat import Seat
 
-_raw_context: Any = RawContext
-_raw: Any = RawSocket
-_send_multipart: Any = zmq.Socket.send_multipart
-_recv_multipart: Any = zmq.Socket.recv_multipart
+# What lies below the mixins, for the taps: the compiled classes, and pyzmq's own methods as
+# they were before anything was patched.
+raw_context: Any = RawContext
+raw_socket: Any = RawSocket
+plain_send_multipart: Any = zmq.Socket.send_multipart
+plain_recv_multipart: Any = zmq.Socket.recv_multipart
 _instance: Any = zmq.Context.__dict__["instance"]
 
 _current = seats.current
@@ -51,13 +53,13 @@ class SeamContext:
     @property
     def underlying(self) -> int:
         seat = self._seat
-        address: int = _raw_context.underlying.__get__(self) if seat is None else seat.address
+        address: int = raw_context.underlying.__get__(self) if seat is None else seat.address
         return address
 
     def term(self) -> None:
         seat = self._seat
         if seat is None:
-            _raw_context.term(self)
+            raw_context.term(self)
             return
         # The context is only lent. Wait, as libzmq does, for the sockets to be closed,
         # and leave the context itself to the world.
@@ -111,7 +113,7 @@ class SeamSocket:
     @property
     def underlying(self) -> int:
         tap = self._tap
-        address: int = _raw.underlying.__get__(self) if tap is None else tap.address
+        address: int = raw_socket.underlying.__get__(self) if tap is None else tap.address
         return address
 
     def __hash__(self) -> int:
@@ -122,80 +124,80 @@ class SeamSocket:
     @property
     def closed(self) -> bool:
         tap = self._tap
-        closed: bool = _raw.closed.__get__(self) if tap is None else tap.is_closed(self)
+        closed: bool = raw_socket.closed.__get__(self) if tap is None else tap.is_closed(self)
         return closed
 
     def send(self, data: Any, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
         tap = self._tap
         if tap is None:
-            return _raw.send(self, data, flags, copy, track)
+            return raw_socket.send(self, data, flags, copy, track)
         return tap.send(self, data, int(flags), copy, track)
 
     def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
         tap = self._tap
         if tap is None:
-            return _raw.recv(self, flags, copy, track)
+            return raw_socket.recv(self, flags, copy, track)
         return tap.recv(self, int(flags), copy, track)
 
-    if hasattr(_raw, "recv_into"):  # Since pyzmq 26.4.
+    if hasattr(raw_socket, "recv_into"):  # Since pyzmq 26.4.
 
         def recv_into(self, buffer: Any, /, *, nbytes: int = 0, flags: int = 0) -> int:
             tap = self._tap
             if tap is None:
-                size: int = _raw.recv_into(self, buffer, nbytes=nbytes, flags=flags)
+                size: int = raw_socket.recv_into(self, buffer, nbytes=nbytes, flags=flags)
                 return size
             return tap.recv_into(self, buffer, nbytes, int(flags))
 
     def set(self, option: int, value: Any) -> None:
         tap = self._tap
         if tap is None:
-            _raw.set(self, option, value)
+            raw_socket.set(self, option, value)
         else:
             tap.set(self, option, value)
 
     def get(self, option: int) -> Any:
         tap = self._tap
-        return _raw.get(self, option) if tap is None else tap.get(self, option)
+        return raw_socket.get(self, option) if tap is None else tap.get(self, option)
 
     def bind(self, endpoint: Any) -> None:
         tap = self._tap
         if tap is None:
-            _raw.bind(self, endpoint)
+            raw_socket.bind(self, endpoint)
         else:
             tap.bind(self, endpoint)
 
     def connect(self, endpoint: Any) -> None:
         tap = self._tap
         if tap is None:
-            _raw.connect(self, endpoint)
+            raw_socket.connect(self, endpoint)
         else:
             tap.connect(self, endpoint)
 
     def unbind(self, endpoint: Any) -> None:
         tap = self._tap
         if tap is None:
-            _raw.unbind(self, endpoint)
+            raw_socket.unbind(self, endpoint)
         else:
             tap.unbind(self, endpoint)
 
     def disconnect(self, endpoint: Any) -> None:
         tap = self._tap
         if tap is None:
-            _raw.disconnect(self, endpoint)
+            raw_socket.disconnect(self, endpoint)
         else:
             tap.disconnect(self, endpoint)
 
     def monitor(self, addr: Any, events: int = int(zmq.EVENT_ALL)) -> None:
         tap = self._tap
         if tap is None:
-            _raw.monitor(self, addr, events)
+            raw_socket.monitor(self, addr, events)
         else:
             tap.monitor(self, addr, int(events))
 
     def close(self, linger: int | None = None) -> None:
         tap = self._tap
         if tap is None:
-            _raw.close(self, linger)
+            raw_socket.close(self, linger)
         else:
             tap.close(self, linger)
 
@@ -211,7 +213,7 @@ def send_multipart(
     """`Socket.send_multipart` with the whole message in hand."""
     tap = self._tap
     if tap is None:
-        return _send_multipart(self, msg_parts, flags, copy, track, **kwargs)
+        return plain_send_multipart(self, msg_parts, flags, copy, track, **kwargs)
     return tap.send_multipart(self, msg_parts, int(flags), copy, track, kwargs)
 
 
@@ -219,7 +221,7 @@ def recv_multipart(self: Any, flags: int = 0, copy: bool = True, track: bool = F
     """`Socket.recv_multipart` with the whole message in hand."""
     tap = self._tap
     if tap is None:
-        return _recv_multipart(self, flags, copy, track)
+        return plain_recv_multipart(self, flags, copy, track)
     return tap.recv_multipart(self, int(flags), copy, track)
 
 

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import zmq
 
-from .mixins import _raw, _raw_context, _recv_multipart, _send_multipart
+from .mixins import plain_recv_multipart, plain_send_multipart, raw_context, raw_socket
 from .seat import Listener, Seat
 from .tap import SNDMORE, Tap, frame_bytes, taps, text_of
 
 if TYPE_CHECKING:
     from ..history.recorder import Recorder
 
-_send = _raw.send
-_recv = _raw.recv
-_get = _raw.get
+_send = raw_socket.send
+_recv = raw_socket.recv
+_get = raw_socket.get
 _RCVMORE = int(zmq.RCVMORE)
 
 
@@ -66,12 +66,12 @@ class RecordingSeat(Seat):
         return self._address
 
     def begin_context(self, context: Any, io_threads: int) -> None:
-        _raw_context.__init__(context, io_threads, shadow=self._address)
+        raw_context.__init__(context, io_threads, shadow=self._address)
 
     def begin_socket(
         self, socket: Any, context: Any, kind: int, shadow: int, copy_threshold: int | None
     ) -> Tap:
-        _raw.__init__(socket, context, kind, shadow=shadow, copy_threshold=copy_threshold)
+        raw_socket.__init__(socket, context, kind, shadow=shadow, copy_threshold=copy_threshold)
         return taps[shadow] if shadow else RecordingTap(self, socket)
 
     def stop(self) -> None:
@@ -87,7 +87,7 @@ class RecordingSeat(Seat):
                 # Now, since a terminated context refuses it, and a close would then linger for
                 # what nobody will take. libzmq keeps this one option as an atomic, so that it
                 # may be set beside a thread that waits in a call.
-                _raw.set(socket, zmq.LINGER, 0)
+                raw_socket.set(socket, zmq.LINGER, 0)
             except zmq.ZMQError:
                 pass  # Closed, or terminated, meanwhile.
 
@@ -109,7 +109,7 @@ class RecordingTap(Tap):
         self._is_plain_send = kind.send is zmq.Socket.send
         self._is_plain_recv = kind.recv is zmq.Socket.recv and kind.get is zmq.Socket.get
         self._is_watched = False
-        address = _raw.underlying.__get__(socket)
+        address = raw_socket.underlying.__get__(socket)
         super().__init__(seat, socket, address, zmq.SocketType(_get(socket, zmq.TYPE)).name)
 
     # --- messages -------------------------------------------------------------
@@ -138,7 +138,7 @@ class RecordingTap(Tap):
 
     def recv_into(self, socket: Any, buffer: Any, nbytes: int, flags: int) -> int:
         try:
-            size: int = _raw.recv_into(socket, buffer, nbytes=nbytes, flags=flags)
+            size: int = raw_socket.recv_into(socket, buffer, nbytes=nbytes, flags=flags)
         except zmq.ZMQError as error:
             self.failed("recv", error.errno)
             raise
@@ -150,7 +150,7 @@ class RecordingTap(Tap):
         self, socket: Any, parts: Any, flags: int, copy: bool, track: bool, more: dict[str, Any]
     ) -> Any:
         if not self._is_ordinary(parts, flags, copy):
-            return _send_multipart(socket, parts, flags, copy, track, **more)
+            return plain_send_multipart(socket, parts, flags, copy, track, **more)
         time_ns = self._clock()
         try:
             for part in parts[:-1]:
@@ -172,7 +172,7 @@ class RecordingTap(Tap):
 
     def recv_multipart(self, socket: Any, flags: int, copy: bool, track: bool) -> Any:
         if not copy or not self._is_plain_recv or self._incoming:
-            return _recv_multipart(socket, flags, copy, track)
+            return plain_recv_multipart(socket, flags, copy, track)
         try:
             parts = [_recv(socket, flags)]
             while _get(socket, _RCVMORE):
@@ -186,7 +186,7 @@ class RecordingTap(Tap):
     # --- the rest -------------------------------------------------------------
 
     def set(self, socket: Any, option: int, value: Any) -> None:
-        _raw.set(socket, option, value)
+        raw_socket.set(socket, option, value)
         self.note_option(option, value)
 
     def get(self, socket: Any, option: int) -> Any:
@@ -198,7 +198,7 @@ class RecordingTap(Tap):
     def bind(self, socket: Any, endpoint: Any) -> None:
         self._watch(socket, endpoint)
         try:
-            _raw.bind(socket, self.below(endpoint))
+            raw_socket.bind(socket, self.below(endpoint))
         except zmq.ZMQError as error:
             error.add_note(f"endpoint: {text_of(endpoint)}")  # Old pyzmq does not say.
             raise
@@ -210,15 +210,15 @@ class RecordingTap(Tap):
         self._watch(socket, endpoint)
         # Announced first: a handshake can be over before connect() has returned.
         self.seat.listener.connecting(self.seat, self, text_of(endpoint))
-        _raw.connect(socket, self.below(endpoint))
+        raw_socket.connect(socket, self.below(endpoint))
         self.note("connect", text_of(endpoint))
 
     def unbind(self, socket: Any, endpoint: Any) -> None:
-        _raw.unbind(socket, self.below(endpoint))
+        raw_socket.unbind(socket, self.below(endpoint))
         self.note("unbind", text_of(endpoint))
 
     def disconnect(self, socket: Any, endpoint: Any) -> None:
-        _raw.disconnect(socket, self.below(endpoint))
+        raw_socket.disconnect(socket, self.below(endpoint))
         self.note("disconnect", text_of(endpoint))
 
     def monitor(self, socket: Any, address: Any, events: int) -> None:
@@ -226,15 +226,15 @@ class RecordingTap(Tap):
         self._is_watched = True
         assert isinstance(self.seat, RecordingSeat)
         self.seat.listener.unwatched(self)
-        _raw.monitor(socket, None if address is None else self.below(address), events)
+        raw_socket.monitor(socket, None if address is None else self.below(address), events)
 
     def close(self, socket: Any, linger: int | None) -> None:
         if not self.is_closed(socket):
             self.note_close()
-        _raw.close(socket, linger)
+        raw_socket.close(socket, linger)
 
     def is_closed(self, socket: Any) -> bool:
-        closed: bool = _raw.closed.__get__(socket)
+        closed: bool = raw_socket.closed.__get__(socket)
         return closed
 
     def _watch(self, socket: Any, endpoint: str | bytes) -> None:

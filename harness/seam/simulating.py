@@ -22,7 +22,7 @@ from ..simulation.constants import SimulatedError
 from ..simulation.poll import poll as _core_poll
 from ..simulation.proxy import proxy as _core_proxy
 from . import seat as seats
-from .mixins import _recv_multipart, _send_multipart
+from .mixins import plain_recv_multipart, plain_send_multipart
 from .seat import Listener, Seat
 from .tap import SNDMORE, Tap, frame_bytes, option_name, taps, text_of
 
@@ -248,10 +248,10 @@ class SimulatingTap(Tap):
         self, socket: Any, parts: Any, flags: int, copy: bool, track: bool, more: dict[str, Any]
     ) -> Any:
         if not copy or flags & SNDMORE or self._outgoing or not parts or more:
-            return _send_multipart(socket, parts, flags, copy, track, **more)
+            return plain_send_multipart(socket, parts, flags, copy, track, **more)
         for part in parts:
             if type(part) is not bytes:
-                return _send_multipart(socket, parts, flags, copy, track, **more)
+                return plain_send_multipart(socket, parts, flags, copy, track, **more)
         if self._waiters:
             self.used("send_multipart")
         try:
@@ -263,7 +263,7 @@ class SimulatingTap(Tap):
 
     def recv_multipart(self, socket: Any, flags: int, copy: bool, track: bool) -> Any:
         if not copy or self._incoming:
-            return _recv_multipart(socket, flags, copy, track)
+            return plain_recv_multipart(socket, flags, copy, track)
         if self._waiters:
             self.used("recv_multipart")
         try:
