@@ -1,5 +1,78 @@
-"""What is not compared with libzmq, and why."""
+"""Where libzmq cannot be asked: it is nondeterministic there, or it aborts the process.
+
+The one list of what is not compared with libzmq, each with its reason. A clause that is proven
+in the simulation only says which of these it is about (`simulated_only`); the random programs
+of the differential test leave a call out by them (`Machine.step`).
+"""
+
 from __future__ import annotations
-from .programs import Program
-def is_left_out(program: Program) -> bool:
-    return False
+
+from typing import NamedTuple
+
+SIMULATED = ("simulated-inproc", "simulated-tcp")
+
+
+class Divergence(NamedTuple):
+    """Something that is not compared.
+
+    Attributes:
+        what: What happens, in a sentence.
+        why: Why libzmq does not always do the same, or cannot be asked.
+    """
+
+    what: str
+    why: str
+
+
+DIVERGENCES: dict[str, Divergence] = {
+    "reaper": Divergence(
+        "when a closed socket has answered that it knows of the end of a connection",
+        "a closed socket belongs to the reaper thread, which answers whenever it gets a turn",
+    ),
+    "handshake": Divergence(
+        "whether a peer that connected over the network can be reached by the next call",
+        "the I/O thread shakes hands beside the program; on a loaded machine it may be done "
+        "before the next line of Python",
+    ),
+    "stale view": Divergence(
+        "whether a send sees what happened within the last millisecond",
+        "libzmq looks into the mailbox before a send only if the time stamp counter has moved on "
+        "enough (5.1.5)",
+    ),
+    "oracle": Divergence(
+        "tables of options and endpoints are compared with libzmq inside the test",
+        "the test asks libzmq itself, call by call, so that it does not run there once more",
+    ),
+    "random ids": Divergence(
+        "the ids that a ROUTER gives to peers without a name, and the request ids of a REQ",
+        "both counters start at random; they are compared by the order of their appearance",
+    ),
+    "reconnect jitter": Divergence(
+        "when a connector tries again",
+        "a random part is added to RECONNECT_IVL unless RECONNECT_IVL_MAX is set",
+    ),
+    "kernel buffers": Divergence(
+        "how many messages a network connection holds beyond both high-water marks",
+        "the kernels decide how large their buffers are, and change them while a connection lives",
+    ),
+    "abort: late bind after disconnect": Divergence(
+        "a ROUTER or REP that disconnects from an inproc name that nobody has bound yet",
+        "the process aborts when the name is bound later: the binder announces its id to a pipe "
+        "that has ended",
+    ),
+    "abort: id taken": Divergence(
+        "a CONNECT_ROUTING_ID that is in use, and a ROUTING_ID that equals a made-up one",
+        "the process aborts; the simulation refuses by `MisuseError`",
+    ),
+    "disconnect while receiving": Divergence(
+        "a disconnect() between two frames of a message that is being received",
+        "the connection that the frames come from may be the one that goes, and libzmq asserts "
+        "that a begun message can be read to its end",
+    ),
+}
+
+
+def simulated_only(reason: str, *worlds: str) -> tuple[str, ...]:
+    """The worlds of a clause that only the simulation can prove, for a reason of the list."""
+    assert reason in DIVERGENCES, reason
+    return worlds or SIMULATED

@@ -175,6 +175,9 @@ class Machine:
         self._addresses: dict[int, list[bytes]] = {}  # Of the last message that a socket got.
         self._made_up: list[bytes] = []
         self._request_ids: list[bytes] = []
+        self._bound: dict[int, int] = {}  # Which socket has an endpoint.
+        self._early: set[tuple[int, int]] = set()  # Who connected to an endpoint before its bind.
+        self._receiving: set[int] = set()  # Who is between two frames of a message.
 
     def step(self, call: Call) -> object:
         """What a call gives: an error number that is not 0, or a result."""
@@ -184,7 +187,7 @@ class Machine:
                 return None
             self._sockets[call.socket] = self.side.open(self.plans[call.socket])
             return 0
-        if socket is None:
+        if socket is None or self._is_left_out(call):
             return None
         if call.verb in ("send", "reply", "part"):
             # libzmq looks into the mailbox about once per millisecond before it sends (5.1.5);
@@ -193,6 +196,15 @@ class Machine:
         result = getattr(self, f"_{call.verb}")(socket, call)
         self.side.rest()
         return result
+
+    def _is_left_out(self, call: Call) -> bool:
+        """Whether libzmq cannot be asked for this; see `nondeterminism.py`."""
+        if call.verb not in ("disconnect", "reconnect"):
+            return False
+        is_router = self.plans[call.socket].kind in (c.ROUTER, c.REP)
+        return call.socket in self._receiving or (
+            is_router and (call.socket, call.endpoint) in self._early
+        )
 
     def close(self) -> None:
         """Close what is open."""
@@ -228,6 +240,7 @@ class Machine:
     def _recv(self, socket: Any, call: Call) -> object:
         got: list[bytes] = []
         code = self._error(lambda: got.extend(self.side.recv(socket)))
+        self._receiving.discard(call.socket)
         if code:
             return code
         end = got.index(b"") if b"" in got else 0
@@ -237,7 +250,13 @@ class Machine:
     def _recv_part(self, socket: Any, call: Call) -> object:
         got: list[bytes] = []
         code = self._error(lambda: got.append(socket.recv(c.DONTWAIT)))
-        return code or (self._shown(got), socket.get(c.RCVMORE))
+        if code:
+            return code
+        if goes_on := socket.get(c.RCVMORE):
+            self._receiving.add(call.socket)
+        else:
+            self._receiving.discard(call.socket)
+        return self._shown(got), goes_on
 
     def _poll(self, socket: Any, call: Call) -> object:
         items = [(each, call.wanted) for each in self._sockets if each is not None]
@@ -246,18 +265,27 @@ class Machine:
         return self.side.poll(items)
 
     def _bind(self, socket: Any, call: Call) -> object:
-        return self._error(socket.bind, self._endpoint(call))
+        code = self._error(socket.bind, self._endpoint(call))
+        if not code:
+            self._bound[call.endpoint] = call.socket
+            self._early = {early for early in self._early if early[1] != call.endpoint}
+        return code
 
     def _connect(self, socket: Any, call: Call) -> object:
         if call.frames and self.plans[call.socket].kind == c.ROUTER:
             socket.set(c.CONNECT_ROUTING_ID, call.frames[0])
+        if call.endpoint not in self._bound:
+            self._early.add((call.socket, call.endpoint))
         return self._error(socket.connect, self._endpoint(call))
 
     def _disconnect(self, socket: Any, call: Call) -> object:
         return self._error(socket.disconnect, self._endpoint(call))
 
     def _unbind(self, socket: Any, call: Call) -> object:
-        return self._error(socket.unbind, self._endpoint(call))
+        code = self._error(socket.unbind, self._endpoint(call))
+        if not code and self._bound.get(call.endpoint) == call.socket:
+            del self._bound[call.endpoint]
+        return code
 
     def _reconnect(self, socket: Any, call: Call) -> object:
         return self._disconnect(socket, call), self._connect(socket, call)
@@ -265,6 +293,9 @@ class Machine:
     def _close(self, socket: Any, call: Call) -> object:
         socket.close(0)
         self._sockets[call.socket] = None
+        self._receiving.discard(call.socket)
+        self._bound = {key: own for key, own in self._bound.items() if own != call.socket}
+        self._early = {early for early in self._early if early[0] != call.socket}
         return 0
 
     # --- what is random -------------------------------------------------------

@@ -25,6 +25,7 @@ from ..constants import SimulatedError
 from ..endpoint import parse
 from ..options import Options
 from ..pipe import InprocPipe, Message, NetworkPipe, Pipe
+from ..rotation import FairQueue
 
 if TYPE_CHECKING:
     from ..context import Context
@@ -88,6 +89,7 @@ class Socket:
         self.mailbox: deque[tuple[Callable[[Any], object], Any]] = deque()
         self.waiters: list[Task] = []
         self.pipes: dict[Pipe, None] = {}
+        self.fair_queue = FairQueue()
         self.last_endpoint = ""
         self.rcvmore = False
         self._endpoints: list[tuple[str, Listener | Connector | InprocPipe | None]] = []
@@ -203,12 +205,15 @@ class Socket:
 
     def command_read(self, pipe: Pipe) -> None:
         """A pipe that slept has something."""
-        if not pipe.is_removed:
+        if not (pipe.is_removed or pipe.is_leaving):
             self._hear(pipe)
 
     def command_ended(self, pipe: Pipe) -> None:
         """The peer has gone: nothing can be sent to it, what it sent can still be read."""
         if pipe.is_removed:
+            return
+        if pipe.is_leaving:
+            self.forget(pipe)  # Both ends gave it up.
             return
         pipe.is_ended = True
         pipe.close_out()
@@ -255,9 +260,25 @@ class Socket:
         answer = (self.forget, pipe)
         if isinstance(pipe, InprocPipe) and not pipe.peer.socket.is_closed:
             # After a disconnect() it is the owner of the other end who answers, at its next call.
-            pipe.peer.socket.post((self.post, answer))
+            pipe.peer.socket.post((pipe.peer.socket.command_agreed, (pipe.peer, answer)))
         else:
             self.scheduler.call_later(IO_THREAD_NS, lambda: self.post(answer))
+
+    def command_agreed(self, agreement: tuple[InprocPipe, tuple[Callable[[Any], object], Any]]) -> None:
+        """The other side has read a pipe to the end at which this one had left it."""
+        pipe, answer = agreement
+        self.forget(pipe)
+        pipe.peer.socket.post(answer)
+
+    def leave(self, pipe: InprocPipe) -> None:
+        """Give up an end of an inproc connection while the socket lives on.
+
+        Nothing passes it any more, but it keeps its place and its routing id until the other
+        side has read to the end (measured).
+        """
+        pipe.is_leaving = True
+        pipe.inbound.clear()
+        pipe.close_out()
 
     def forget(self, pipe: Pipe) -> None:
         """Take a pipe out of the socket."""
@@ -334,6 +355,7 @@ class Socket:
         if self._parts:
             message, self._parts = self._parts[::-1], []
             self.rcvmore = False
+            self.fair_queue.finish()
             return message
         self._ticks += 1
         if self._ticks == COMMAND_TICKS:
@@ -378,12 +400,21 @@ class Socket:
         """Receive one frame; `rcvmore` says whether the message goes on. Raises as above."""
         parts = self._parts
         if not parts or self.refusal:
-            message = self.recv_message(flags)
+            # Only the last frame makes a message read, for the sender and for the turn.
+            queue = self.fair_queue
+            queue.is_holding = True
+            try:
+                message = self.recv_message(flags)
+            finally:
+                queue.is_holding = False
             if len(message) == 1:
+                queue.finish()
                 return message[0]
             parts = self._parts = message[::-1]
         frame = parts.pop()
         self.rcvmore = bool(parts)
+        if not parts:
+            self.fair_queue.finish()
         return frame
 
     # --- waiting --------------------------------------------------------------
@@ -577,11 +608,16 @@ class Socket:
                 hangs up, and is answered only at the next call of the owner (measured). A
                 socket that closes answers by itself.
         """
-        self.forget(pipe)
         for message in pipe.inbound:
             self.drop("closed", message)
+        if isinstance(pipe, InprocPipe) and not self.is_closed:
+            if not pipe.is_leaving:
+                self.leave(pipe)
+            return
+        self.forget(pipe)
         pipe.inbound.clear()
-        pipe.close_out()
+        if not pipe.is_leaving:
+            pipe.close_out()
         if not isinstance(pipe, NetworkPipe):
             return
         linger_ms = self.options.linger
@@ -708,7 +744,7 @@ class Socket:
 
     def drop(self, reason: str, message: Message) -> None:
         """A message ends here, for a reason with a name."""
-        if self.simulation.observe is not None:
+        if self.simulation.observe is not None and message:
             self.simulation.observe("dropped", self, {"reason": reason, "message": message})
 
     def drop_all(self, reason: str, messages: deque[Message] | Iterable[Message]) -> None:

@@ -25,7 +25,6 @@ class Dealer(Socket):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.load_balancer = LoadBalancer()
-        self.fair_queue = FairQueue()
         if type(self) is Dealer:
             # The same as the methods below, a call cheaper.
             self._take = self.fair_queue.take  # type: ignore[method-assign]

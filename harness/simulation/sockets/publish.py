@@ -137,7 +137,6 @@ class XSub(Socket):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self.fair_queue = FairQueue()
         self._topics: dict[bytes, int] = {}
 
     def _take(self) -> Message | None:

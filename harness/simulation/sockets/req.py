@@ -96,6 +96,7 @@ class Req(Dealer):
             self._give_up()
             return False
         self._begin(pipe)
+        self.state = IDLE  # A relaxed REQ gives up the old request with the first frame.
         return True
 
     def _commit(self, message: Message) -> None:

@@ -34,9 +34,7 @@ class Router(Socket):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self.fair_queue = FairQueue()
-        if type(self) is Router:
-            self.has_in = self.fair_queue.has_any  # type: ignore[method-assign]
+        self._looked_ahead: Message | None = None
         self.peers: dict[bytes, Pipe] = {}
         # libzmq starts at random; any start will do that differs from socket to socket (5.3.1).
         self._anonymous = (self.number + 1) * 2246822519 & 0xFFFFFFFF
@@ -44,13 +42,33 @@ class Router(Socket):
     # --- receiving ------------------------------------------------------------
 
     def _take(self) -> Message | None:
-        message = self.fair_queue.take()
+        queue = self.fair_queue
+        message = self._looked_ahead
         if message is not None:
-            message.insert(0, self.fair_queue.last.routing_id)  # type: ignore[union-attr,arg-type]
+            self._looked_ahead = None
+            if not queue.is_holding:
+                queue.finish()
+            return message
+        message = queue.take()
+        while message is not None and not message:  # An ANNOUNCEMENT.
+            queue.finish()
+            queue.last.read -= 1  # type: ignore[union-attr]
+            message = queue.take()
+        if message is not None:
+            if queue.is_holding and len(message) == 1:
+                queue.finish()  # With the id its only frame was read.
+            message.insert(0, queue.last.routing_id)  # type: ignore[union-attr,arg-type]
         return message
 
     def has_in(self) -> bool:
-        return self.fair_queue.has_any()
+        # To tell whether there is a message libzmq takes its first frame: from then on it is
+        # delivered whatever becomes of its sender, and a message of one frame counts as read.
+        if self._looked_ahead is None:
+            queue = self.fair_queue
+            queue.is_holding = True
+            self._looked_ahead = Router._take(self)
+            queue.is_holding = False
+        return self._looked_ahead is not None
 
     # --- sending --------------------------------------------------------------
 
@@ -117,6 +135,12 @@ class Router(Socket):
 
     def _introduce(self, pipe: Pipe) -> None:
         if pipe.routing_id is None:
+            if pipe.is_misread:
+                pipe.announced_id = b""
+                pipe.inbound.popleft()
+                pipe.read += 1
+                if pipe.read == pipe.report_at:
+                    pipe.report()
             self._name(pipe)
         # Else it keeps the name that it got first, whoever is there now (5.3.9).
 
@@ -151,10 +175,14 @@ class Router(Socket):
         """The name goes to a newcomer. Over tcp the old peer stays connected, a zombie (5.3.6)."""
         old.gone_because = "handover"
         self.drop_all("handover", old.inbound)
-        self.forget(old)
         if isinstance(old, InprocPipe):
-            old.close_out()
+            # Until the old peer agrees it lives on under a name that nobody knows.
+            old.routing_id = self._next_anonymous()
+            self.peers[old.routing_id] = old
+            if not old.is_leaving:
+                self.leave(old)
         else:
+            self.forget(old)
             old.is_open = old.has_room = False
 
     def _report_mute(self, pipe: Pipe) -> None:
