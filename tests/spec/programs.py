@@ -199,7 +199,7 @@ class Machine:
 
     def _is_left_out(self, call: Call) -> bool:
         """Whether libzmq cannot be asked for this; see `nondeterminism.py`."""
-        if call.verb not in ("disconnect", "reconnect"):
+        if call.verb not in ("disconnect", "unbind", "reconnect"):
             return False
         is_router = self.plans[call.socket].kind in (c.ROUTER, c.REP)
         return call.socket in self._receiving or (
@@ -334,7 +334,8 @@ class RealSide(Side):
         self.context: zmq.Context[Any] = zmq.Context()
         self.threads = LibzmqThreads()
         self.context.socket(zmq.PAIR).close(0)  # The first socket starts the threads.
-        self.threads.look()
+        while len(self.threads) < 2:  # A reaper and an I/O thread; they name themselves.
+            self.threads.look()
 
     def open(self, plan: Plan) -> zmq.Socket[bytes]:
         socket: zmq.Socket[bytes] = self.context.socket(plan.kind)
@@ -355,8 +356,9 @@ class RealSide(Side):
         return list(socket.recv_multipart(c.DONTWAIT))
 
     def rest(self) -> None:
-        while not self.threads.are_asleep():
-            pass
+        seen = 0
+        while seen < 2:  # Twice, for a thread may sleep for a lock on its way.
+            seen = seen + 1 if self.threads.are_asleep() else 0
 
     def finish(self) -> None:
         self.rest()

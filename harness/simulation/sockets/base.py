@@ -286,6 +286,9 @@ class Socket:
             return
         pipe.is_removed = True
         self.pipes.pop(pipe, None)
+        if isinstance(pipe, InprocPipe):
+            # There is nothing to disconnect from any more.
+            self._endpoints = [entry for entry in self._endpoints if entry[1] is not pipe]
         self._forget(pipe)
 
     # --- sending --------------------------------------------------------------
@@ -574,7 +577,9 @@ class Socket:
         found = [entry for entry in self._endpoints if entry[0] == text]
         if not found:
             raise SimulatedError(c.ENOENT, text)
-        for entry in found:
+        # Who is bound to an inproc name and connected to it loses the name first.
+        names = [entry for entry in found if entry[1] is None]
+        for entry in names or found:
             self._endpoints.remove(entry)
             thing = entry[1]
             if thing is None:

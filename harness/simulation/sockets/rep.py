@@ -88,4 +88,4 @@ class Rep(Router):
         return self.state is RECEIVING and super().has_in()
 
     def has_out(self) -> bool:
-        return self.state is OWING
+        return self.state is OWING and not self._parts

@@ -174,9 +174,13 @@ class Router(Socket):
     def _hand_over(self, old: Pipe) -> None:
         """The name goes to a newcomer. Over tcp the old peer stays connected, a zombie (5.3.6)."""
         old.gone_because = "handover"
+        # Until both sides agree that it ends it lives on under a name that nobody knows.
+        if old.is_ended:  # What a peer sent before it went is still heard.
+            old.routing_id = self._next_anonymous()
+            self.peers[old.routing_id] = old
+            return
         self.drop_all("handover", old.inbound)
         if isinstance(old, InprocPipe):
-            # Until the old peer agrees it lives on under a name that nobody knows.
             old.routing_id = self._next_anonymous()
             self.peers[old.routing_id] = old
             if not old.is_leaving:
