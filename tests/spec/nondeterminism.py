@@ -1,4 +1,7 @@
-"""Where libzmq cannot be asked: it is nondeterministic there, or it aborts the process.
+"""Where libzmq is not asked: it is nondeterministic there, or it aborts the process.
+
+Two entries, `self-connection` and `disconnect while sending`, are of another kind: libzmq is
+deterministic there, and the simulation does not follow it.
 
 The one list of what is not compared with libzmq, each with its reason. A clause that is proven
 in the simulation only says which of these it is about (`simulated_only`); the random programs
@@ -64,10 +67,20 @@ DIVERGENCES: dict[str, Divergence] = {
         "a CONNECT_ROUTING_ID that is in use, and a ROUTING_ID that equals a made-up one",
         "the process aborts; the simulation refuses by `MisuseError`",
     ),
+    "self-connection": Divergence(
+        "what a socket sees that is connected to itself over inproc",
+        "both ends answer through the one mailbox of the socket, in the middle of its own calls, "
+        "and the name is both bound and connected; no pattern does it, and it is not modelled",
+    ),
+    "disconnect while sending": Divergence(
+        "a disconnect() between two frames of a message that is being sent",
+        "a REQ then sends the rest without a delimiter to another peer; this is not modelled",
+    ),
     "disconnect while receiving": Divergence(
         "a disconnect() between two frames of a message that is being received",
         "the connection that the frames come from may be the one that goes, and libzmq asserts "
-        "that a begun message can be read to its end",
+        "that a begun message can be read to its end; a ROUTER or REP begins to read when it is "
+        "polled, so that poll(), disconnect(), recv() abort the process",
     ),
 }
 

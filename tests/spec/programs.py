@@ -178,6 +178,8 @@ class Machine:
         self._bound: dict[int, int] = {}  # Which socket has an endpoint.
         self._early: set[tuple[int, int]] = set()  # Who connected to an endpoint before its bind.
         self._receiving: set[int] = set()  # Who is between two frames of a message.
+        self._sending: set[int] = set()
+        self._looking: set[int] = set()  # Who was polled since it received.
 
     def step(self, call: Call) -> object:
         """What a call gives: an error number that is not 0, or a result."""
@@ -199,11 +201,19 @@ class Machine:
 
     def _is_left_out(self, call: Call) -> bool:
         """Whether libzmq cannot be asked for this; see `nondeterminism.py`."""
+        index, endpoint = call.socket, call.endpoint
+        is_early = (index, endpoint) in self._early
+        if call.verb == "bind":
+            return is_early  # It would connect to itself.
+        if call.verb in ("connect", "reconnect") and self._bound.get(endpoint) == index:
+            return True
         if call.verb not in ("disconnect", "unbind", "reconnect"):
             return False
-        is_router = self.plans[call.socket].kind in (c.ROUTER, c.REP)
-        return call.socket in self._receiving or (
-            is_router and (call.socket, call.endpoint) in self._early
+        is_naming = self.plans[index].kind in (c.ROUTER, c.REP)
+        return (
+            index in self._receiving | self._sending
+            or (is_naming and is_early)
+            or (is_naming and index in self._looking)
         )
 
     def close(self) -> None:
@@ -227,20 +237,31 @@ class Machine:
         return 0
 
     def _send(self, socket: Any, call: Call) -> object:
-        return self._error(self.side.send, socket, self._meant(call.frames), c.DONTWAIT)
+        return self._send_all(socket, call, self._meant(call.frames))
+
+    def _send_all(self, socket: Any, call: Call, frames: list[bytes]) -> int:
+        code = self._error(self.side.send, socket, frames, c.DONTWAIT)
+        if not code:
+            self._sending.discard(call.socket)
+        return code
 
     def _reply(self, socket: Any, call: Call) -> object:
-        frames = self._addresses.get(call.socket, []) + self._meant(call.frames)
-        return self._error(self.side.send, socket, frames, c.DONTWAIT)
+        address = self._addresses.get(call.socket, [])
+        return self._send_all(socket, call, address + self._meant(call.frames))
 
     def _part(self, socket: Any, call: Call) -> object:
         [frame, *_] = self._meant(call.frames)
-        return self._error(self.side.send, socket, [frame], c.DONTWAIT | c.SNDMORE)
+        code = self._error(self.side.send, socket, [frame], c.DONTWAIT | c.SNDMORE)
+        if not code:
+            self._sending.add(call.socket)
+        return code
 
     def _recv(self, socket: Any, call: Call) -> object:
         got: list[bytes] = []
         code = self._error(lambda: got.extend(self.side.recv(socket)))
         self._receiving.discard(call.socket)
+        if code in (0, c.EAGAIN):
+            self._looking.discard(call.socket)
         if code:
             return code
         end = got.index(b"") if b"" in got else 0
@@ -262,6 +283,11 @@ class Machine:
         items = [(each, call.wanted) for each in self._sockets if each is not None]
         if call.wanted == 3:
             items = [(socket, 3)]
+        self._looking |= {
+            number
+            for number, each in enumerate(self._sockets)
+            if any(each is polled for polled, _ in items)
+        }
         return self.side.poll(items)
 
     def _bind(self, socket: Any, call: Call) -> object:
@@ -293,6 +319,8 @@ class Machine:
     def _close(self, socket: Any, call: Call) -> object:
         socket.close(0)
         self._sockets[call.socket] = None
+        self._looking.discard(call.socket)
+        self._sending.discard(call.socket)
         self._receiving.discard(call.socket)
         self._bound = {key: own for key, own in self._bound.items() if own != call.socket}
         self._early = {early for early in self._early if early[0] != call.socket}

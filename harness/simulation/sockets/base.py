@@ -72,6 +72,7 @@ class Socket:
     type = -1
     can_send = True
     can_receive = True
+    tells_loss = True  # Whether a send between two frames says that the peer went.
 
     def __init__(self, context: Context) -> None:
         simulation = context.simulation
@@ -335,9 +336,17 @@ class Socket:
         if self.mailbox:
             self._drain_before_send()
         pipe = self._out_pipe
-        if pipe is not None and not pipe.is_open and flags & c.DONTWAIT and not self._is_loss_told:
+        if (
+            self.tells_loss
+            and flags & c.DONTWAIT
+            and not self._is_loss_told
+            and pipe is not None
+            and not (pipe.is_open or pipe.is_removed)
+        ):
             # The peer went between two frames: said once, then the rest is swallowed (5.7.4).
             self._is_loss_told = True
+            if not flags & c.SNDMORE:
+                self._outgoing = None
             raise SimulatedError(c.EAGAIN, f"send on {self}")
         self._outgoing.append(frame)
         if not flags & c.SNDMORE:

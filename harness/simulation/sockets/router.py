@@ -31,6 +31,7 @@ class Router(Socket):
     """
 
     type = c.ROUTER
+    tells_loss = False
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
