@@ -90,7 +90,11 @@ def shrink(program: Program, differs: Callable[[Program], bool]) -> Program:
         size //= 2
     program = program._replace(calls=tuple(calls))
     for number, plan in enumerate(program.plans):
-        for simpler in (plan._replace(options=()), plan._replace(name=b""), plan._replace(name=b"", options=())):
+        for simpler in (
+            plan._replace(options=()),
+            plan._replace(name=b""),
+            plan._replace(name=b"", options=()),
+        ):
             plans = (*program.plans[:number], simpler, *program.plans[number + 1 :])
             if simpler != program.plans[number] and differs(program._replace(plans=plans)):
                 program = program._replace(plans=plans)

@@ -4,15 +4,13 @@ Two entries, `self-connection` and `disconnect while sending`, are of another ki
 deterministic there, and the simulation does not follow it.
 
 The one list of what is not compared with libzmq, each with its reason. A clause that is proven
-in the simulation only says which of these it is about (`simulated_only`); the random programs
+in the simulation only says which of these it is about (`only`); the random programs
 of the differential test leave a call out by them (`Machine.step`).
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
-
-SIMULATED = ("simulated-inproc", "simulated-tcp")
 
 
 class Divergence(NamedTuple):
@@ -83,9 +81,3 @@ DIVERGENCES: dict[str, Divergence] = {
         "polled, so that poll(), disconnect(), recv() abort the process",
     ),
 }
-
-
-def simulated_only(reason: str, *worlds: str) -> tuple[str, ...]:
-    """The worlds of a clause that only the simulation can prove, for a reason of the list."""
-    assert reason in DIVERGENCES, reason
-    return worlds or SIMULATED

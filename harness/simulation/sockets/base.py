@@ -265,7 +265,9 @@ class Socket:
         else:
             self.scheduler.call_later(IO_THREAD_NS, lambda: self.post(answer))
 
-    def command_agreed(self, agreement: tuple[InprocPipe, tuple[Callable[[Any], object], Any]]) -> None:
+    def command_agreed(
+        self, agreement: tuple[InprocPipe, tuple[Callable[[Any], object], Any]]
+    ) -> None:
         """The other side has read a pipe to the end at which this one had left it."""
         pipe, answer = agreement
         self.forget(pipe)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from .. import constants as c
 from ..pipe import Message, Pipe
-from ..rotation import FairQueue, LoadBalancer
+from ..rotation import LoadBalancer
 from .base import Socket
 
 if TYPE_CHECKING:

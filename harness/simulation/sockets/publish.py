@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from .. import constants as c
 from ..constants import SimulatedError
 from ..pipe import Message, Pipe
-from ..rotation import NOWHERE, FairQueue
+from ..rotation import NOWHERE
 from .base import Socket
 
 if TYPE_CHECKING:

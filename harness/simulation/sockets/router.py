@@ -16,7 +16,7 @@ from ...errors import MisuseError
 from .. import constants as c
 from ..constants import EHOSTUNREACH, SimulatedError
 from ..pipe import InprocPipe, Message, Pipe
-from ..rotation import NOWHERE, FairQueue
+from ..rotation import NOWHERE
 from .base import Socket
 
 if TYPE_CHECKING:
