@@ -174,7 +174,7 @@ class Context:
         pipe.is_bound = peer.is_bound = True
         pipe.is_introduced = peer.is_introduced = True
         pipe.update_limits()
-        if not pipe.is_open:
+        if pipe.is_removed or (pipe.is_leaving and pipe.is_ended):
             peer.put_end()  # The connector came, sent, and went before there was a binder.
 
     def unbind_inproc(self, socket: Socket, name: str) -> None:

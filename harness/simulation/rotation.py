@@ -132,24 +132,26 @@ class FairQueue:
                 self.current += 1
                 if self.current >= self.active:
                     self.current = 0
-                read = pipe.read = pipe.read + 1
-                if read == pipe.report_at:
-                    pipe.report()
-                return inbound.popleft()
+                message = inbound.popleft()
+                if message:  # An ANNOUNCEMENT does not count.
+                    read = pipe.read = pipe.read + 1
+                    if read == pipe.report_at:
+                        pipe.report()
+                return message
             self._rest(pipe)
         return None
 
-    def finish(self) -> None:
+    def finish(self, counted: int = 1) -> None:
         """The last frame of a held message was read."""
         pipe, self.held = self.held, None
         if pipe is None:
             return
-        pipe.read += 1
+        pipe.read += counted
         if pipe.in_slot != NOWHERE:
             self.current += 1
             if self.current >= self.active:
                 self.current = 0
-        if pipe.read == pipe.report_at:
+        if counted and pipe.read == pipe.report_at:
             pipe.report()
 
     def has_any(self) -> bool:

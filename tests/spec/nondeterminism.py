@@ -1,7 +1,7 @@
 """Where libzmq is not asked: it is nondeterministic there, or it aborts the process.
 
-Two entries, `self-connection` and `disconnect while sending`, are of another kind: libzmq is
-deterministic there, and the simulation does not follow it.
+Some entries say `not modelled`: there libzmq is deterministic, and the simulation does not
+follow it.
 
 The one list of what is not compared with libzmq, each with its reason. A clause that is proven
 in the simulation only says which of these it is about (`only`); the random programs
@@ -57,9 +57,10 @@ DIVERGENCES: dict[str, Divergence] = {
         "the kernels decide how large their buffers are, and change them while a connection lives",
     ),
     "abort: late bind after disconnect": Divergence(
-        "a ROUTER or REP that disconnects from an inproc name that nobody has bound yet",
-        "the process aborts when the name is bound later: the binder announces its id to a pipe "
-        "that has ended",
+        "a disconnect() from an inproc name that nobody has bound yet, and a later bind()",
+        "of a ROUTER or REP the process aborts, since the binder announces its id to a pipe that "
+        "has ended; of the others the binder may begin a message that it cannot end, depending on "
+        "whether the connector has called since, which is not modelled",
     ),
     "abort: id taken": Divergence(
         "a CONNECT_ROUTING_ID that is in use, and a ROUTING_ID that equals a made-up one",

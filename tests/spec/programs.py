@@ -212,7 +212,7 @@ class Machine:
         is_naming = self.plans[index].kind in (c.ROUTER, c.REP)
         return (
             index in self._receiving | self._sending
-            or (is_naming and is_early)
+            or is_early
             or (is_naming and index in self._looking)
         )
 

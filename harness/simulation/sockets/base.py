@@ -280,8 +280,16 @@ class Socket:
         side has read to the end (measured).
         """
         pipe.is_leaving = True
-        pipe.inbound.clear()
+        self.drop_all(pipe.gone_because, pipe.inbound)
         pipe.close_out()
+        if not pipe.is_bound:
+            self.post((self.command_left_unbound, pipe))
+
+    def command_left_unbound(self, pipe: InprocPipe) -> None:
+        """A pipe to a name that nobody had bound ends: its far end is in our hands until then."""
+        pipe.is_ended = True
+        if pipe.is_bound:
+            pipe.peer.socket.command_ended(pipe.peer)
 
     def forget(self, pipe: Pipe) -> None:
         """Take a pipe out of the socket."""
@@ -624,14 +632,13 @@ class Socket:
                 hangs up, and is answered only at the next call of the owner (measured). A
                 socket that closes answers by itself.
         """
-        for message in pipe.inbound:
-            self.drop("closed", message)
         if isinstance(pipe, InprocPipe) and not self.is_closed:
-            if not pipe.is_leaving:
+            # What a peer sent before it went can be read even after a disconnect().
+            if not (pipe.is_leaving or pipe.is_ended):
                 self.leave(pipe)
             return
         self.forget(pipe)
-        pipe.inbound.clear()
+        self.drop_all("closed", pipe.inbound)
         if not pipe.is_leaving:
             pipe.close_out()
         if not isinstance(pipe, NetworkPipe):

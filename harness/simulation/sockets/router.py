@@ -36,6 +36,7 @@ class Router(Socket):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._looked_ahead: Message | None = None
+        self._handed_over: InprocPipe | None = None  # What it looked ahead to is of this pipe.
         self.peers: dict[bytes, Pipe] = {}
         # libzmq starts at random; any start will do that differs from socket to socket (5.3.1).
         self._anonymous = (self.number + 1) * 2246822519 & 0xFFFFFFFF
@@ -49,11 +50,13 @@ class Router(Socket):
             self._looked_ahead = None
             if not queue.is_holding:
                 queue.finish()
+            current, self._handed_over = self._handed_over, None
+            if current is not None:
+                self.leave(current)
             return message
         message = queue.take()
         while message is not None and not message:  # An ANNOUNCEMENT.
-            queue.finish()
-            queue.last.read -= 1  # type: ignore[union-attr]
+            queue.finish(counted=0)
             message = queue.take()
         if message is not None:
             if queue.is_holding and len(message) == 1:
@@ -180,13 +183,15 @@ class Router(Socket):
             old.routing_id = self._next_anonymous()
             self.peers[old.routing_id] = old
             return
-        self.drop_all("handover", old.inbound)
         if isinstance(old, InprocPipe):
             old.routing_id = self._next_anonymous()
             self.peers[old.routing_id] = old
-            if not old.is_leaving:
+            if self._looked_ahead is not None and old is self.fair_queue.last:
+                self._handed_over = old
+            elif not old.is_leaving:
                 self.leave(old)
         else:
+            self.drop_all("handover", old.inbound)
             self.forget(old)
             old.is_open = old.has_room = False
 
