@@ -217,7 +217,8 @@ class Socket:
             self.forget(pipe)  # Both ends gave it up.
             return
         pipe.is_ended = True
-        pipe.close_out()
+        # The other side hears of this only when this one has read to the end.
+        pipe.is_open = pipe.has_room = False
         if isinstance(pipe, NetworkPipe):
             self.drop_all("peer lost", pipe.backlog)
         self._hear(pipe)
