@@ -62,6 +62,8 @@ class Dealer(Socket):
         return self.fair_queue.has_any()
 
     def has_out(self) -> bool:
+        if self._outgoing is not None and not self._is_loss_told:
+            return True  # The rest of a begun message is always taken, if only to be dropped.
         return self.load_balancer.next() is not None
 
     def _attach(self, pipe: Pipe) -> None:
