@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from . import constants as c
 from .constants import SimulatedError
-from .pipe import InprocPipe, NetworkPipe
+from .pipe import ANNOUNCEMENT, InprocPipe, NetworkPipe
 from .sockets import SOCKETS
 from .sockets.base import Socket
 from .sockets.pair import Pair
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .simulation import Simulation
 
 INT_MAX = 2**31 - 1
+_NAMING = (c.ROUTER, c.REP)  # The types that want to know how a peer calls itself.
 
 # option: (default, least, greatest); None for what can only be read.
 _OPTIONS: dict[int, tuple[int, int, int] | None] = {
@@ -134,6 +135,12 @@ class Context:
         self._bound[name] = socket
         for pipe in self._pending.pop(name, []):
             self._join(pipe, socket)
+            socket.command_attach(pipe.peer)
+            if pipe.socket.type in _NAMING and (pipe.inbound or pipe.wanted_id):
+                # What is first in a pipe is taken for the routing id. Here that is the probe of
+                # a binder with PROBE_ROUTER, which so stays without a name (measured).
+                pipe.is_misread = bool(pipe.inbound) and not pipe.wanted_id
+                pipe.put(ANNOUNCEMENT)
             # The binder reads the routing id, and by that it reports; so a connector that was
             # full learns that there is room now (measured).
             if pipe.peer.report_step:
@@ -153,6 +160,9 @@ class Context:
             self._pending.setdefault(name, []).append(pipe)
         else:
             self._join(pipe, binder)
+            if pipe.wanted_id:
+                pipe.inbound.append(ANNOUNCEMENT)
+            binder.post((binder.command_attach, peer))
         socket.command_attach(pipe)
         return pipe
 
@@ -164,8 +174,7 @@ class Context:
         pipe.is_bound = peer.is_bound = True
         pipe.is_introduced = peer.is_introduced = True
         pipe.update_limits()
-        binder.post((binder.command_attach, peer))
-        if not pipe.is_open:
+        if pipe.is_removed or (pipe.is_leaving and pipe.is_ended):
             peer.put_end()  # The connector came, sent, and went before there was a binder.
 
     def unbind_inproc(self, socket: Socket, name: str) -> None:

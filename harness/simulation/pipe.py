@@ -27,6 +27,11 @@ Message = list[bytes]
 
 NEVER = -1
 
+ANNOUNCEMENT: Message = []
+"""A routing id that nobody wants any more, such as that of a peer that CONNECT_ROUTING_ID has
+named. libzmq leaves it in the pipe: no program sees it, but it takes a turn when it is read. Over
+the network the simulation leaves it out."""
+
 
 def low_water_mark(limit: int) -> int:
     """After how many messages the reader of a pipe with this limit reports (5.5.4)."""
@@ -52,7 +57,7 @@ class Pipe:
 
     __slots__ = (
         "announced_id", "credit", "gone_because", "has_room", "in_slot", "inbound", "is_acknowledged",
-        "is_asleep", "is_ended", "is_introduced", "is_open", "is_removed", "limit", "out_slot", "read", "read_command", "report_at", "report_step",
+        "is_asleep", "is_ended", "is_introduced", "is_leaving", "is_misread", "is_open", "is_removed", "limit", "out_slot", "read", "read_command", "report_at", "report_step",
         "routing_id", "socket", "subscriptions", "wanted_id", "written",
     )  # fmt: skip
 
@@ -69,7 +74,9 @@ class Pipe:
         self.is_acknowledged = False  # The end was read, and the other side was told.
         self.is_open = True
         self.is_removed = False
+        self.is_leaving = False  # This end was given up, and the other has not agreed yet.
         self.is_introduced = False  # Whether the peer has said what it calls itself.
+        self.is_misread = False  # Whether a probe is where the peer's routing id is expected.
         self.gone_because = "peer lost"  # Why what arrives after the end is dropped.
         self.has_room = True
         self.limit = 0
@@ -163,8 +170,8 @@ class InprocPipe(Pipe):
     def write(self, message: Message) -> None:
         self.written += 1
         peer = self.peer
-        if peer.is_removed:
-            self.socket.drop("peer lost", message)
+        if peer.is_removed or peer.is_leaving:
+            self.socket.drop(peer.gone_because, message)
             return
         peer.inbound.append(message)
         if peer.is_asleep:

@@ -84,17 +84,22 @@ class LoadBalancer:
 class FairQueue:
     """The pipes that a socket hears, one whole message each in turn.
 
+    A message that is read frame by frame keeps the turn, and counts as read, only with its
+    last frame: `take` holds it while `is_holding`, until `finish`.
+
     Attributes:
         last: The pipe of the message that was taken last.
     """
 
-    __slots__ = ("active", "current", "last", "pipes")
+    __slots__ = ("active", "current", "held", "is_holding", "last", "pipes")
 
     def __init__(self) -> None:
         self.pipes: list[Pipe] = []
         self.active = 0
         self.current = 0
         self.last: Pipe | None = None
+        self.is_holding = False
+        self.held: Pipe | None = None
 
     def attach(self, pipe: Pipe) -> None:
         """A new pipe joins at the end of those in the game."""
@@ -114,20 +119,40 @@ class FairQueue:
 
     def take(self) -> Message | None:
         """The next message, its pipe in `last`; None if there is none."""
+        if self.held is not None:
+            self.finish()
         while self.active:
             pipe = self.pipes[self.current]
             inbound = pipe.inbound
             if inbound:
                 self.last = pipe
+                if self.is_holding:
+                    self.held = pipe
+                    return inbound.popleft()
                 self.current += 1
                 if self.current >= self.active:
                     self.current = 0
-                read = pipe.read = pipe.read + 1
-                if read == pipe.report_at:
-                    pipe.report()
-                return inbound.popleft()
+                message = inbound.popleft()
+                if message:  # An ANNOUNCEMENT does not count.
+                    read = pipe.read = pipe.read + 1
+                    if read == pipe.report_at:
+                        pipe.report()
+                return message
             self._rest(pipe)
         return None
+
+    def finish(self, counted: int = 1) -> None:
+        """The last frame of a held message was read."""
+        pipe, self.held = self.held, None
+        if pipe is None:
+            return
+        pipe.read += counted
+        if pipe.in_slot != NOWHERE:
+            self.current += 1
+            if self.current >= self.active:
+                self.current = 0
+        if counted and pipe.read == pipe.report_at:
+            pipe.report()
 
     def has_any(self) -> bool:
         """Whether there is a message; pipes found at their end are removed by that."""

@@ -27,6 +27,9 @@ class LibzmqThreads:
     def __init__(self) -> None:
         self._states: dict[str, int] = {}  # Descriptors of the files that tell the state.
 
+    def __len__(self) -> int:
+        return len(self._states)
+
     def look(self) -> None:
         """Find the threads: call it after the first socket of a context was made."""
         for number in os.listdir(THREADS):

@@ -72,7 +72,10 @@ INT_OPTIONS = [
 
 
 @clause(
-    "2.5-values", "which values an integer option takes, and on which types", on=("simulated-tcp",)
+    "2.5-values",
+    "which values an integer option takes, and on which types",
+    on=("simulated-tcp",),
+    only="oracle",
 )
 @pytest.mark.parametrize("kind", TYPES, ids=name)
 def test_each_integer_option_takes_what_libzmq_takes(world: World, kind: int) -> None:
@@ -120,7 +123,12 @@ def test_some_options_can_only_be_set(world: World, kind: int, option: int) -> N
     assert error_of(lambda: socket.get(option)) == EINVAL
 
 
-@clause("2.6-endpoints", "which endpoints are refused, with which error", on=("simulated-tcp",))
+@clause(
+    "2.6-endpoints",
+    "which endpoints are refused, with which error",
+    on=("simulated-tcp",),
+    only="oracle",
+)
 @pytest.mark.parametrize("verb", ["bind", "connect"])
 @pytest.mark.parametrize(
     "text",

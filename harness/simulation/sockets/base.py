@@ -25,6 +25,7 @@ from ..constants import SimulatedError
 from ..endpoint import parse
 from ..options import Options
 from ..pipe import InprocPipe, Message, NetworkPipe, Pipe
+from ..rotation import FairQueue
 
 if TYPE_CHECKING:
     from ..context import Context
@@ -71,6 +72,7 @@ class Socket:
     type = -1
     can_send = True
     can_receive = True
+    tells_loss = True  # Whether a send between two frames says that the peer went.
 
     def __init__(self, context: Context) -> None:
         simulation = context.simulation
@@ -88,6 +90,7 @@ class Socket:
         self.mailbox: deque[tuple[Callable[[Any], object], Any]] = deque()
         self.waiters: list[Task] = []
         self.pipes: dict[Pipe, None] = {}
+        self.fair_queue = FairQueue()
         self.last_endpoint = ""
         self.rcvmore = False
         self._endpoints: list[tuple[str, Listener | Connector | InprocPipe | None]] = []
@@ -203,15 +206,19 @@ class Socket:
 
     def command_read(self, pipe: Pipe) -> None:
         """A pipe that slept has something."""
-        if not pipe.is_removed:
+        if not (pipe.is_removed or pipe.is_leaving):
             self._hear(pipe)
 
     def command_ended(self, pipe: Pipe) -> None:
         """The peer has gone: nothing can be sent to it, what it sent can still be read."""
         if pipe.is_removed:
             return
+        if pipe.is_leaving:
+            self.forget(pipe)  # Both ends gave it up.
+            return
         pipe.is_ended = True
-        pipe.close_out()
+        # The other side hears of this only when this one has read to the end.
+        pipe.is_open = pipe.has_room = False
         if isinstance(pipe, NetworkPipe):
             self.drop_all("peer lost", pipe.backlog)
         self._hear(pipe)
@@ -255,9 +262,35 @@ class Socket:
         answer = (self.forget, pipe)
         if isinstance(pipe, InprocPipe) and not pipe.peer.socket.is_closed:
             # After a disconnect() it is the owner of the other end who answers, at its next call.
-            pipe.peer.socket.post((self.post, answer))
+            pipe.peer.socket.post((pipe.peer.socket.command_agreed, (pipe.peer, answer)))
         else:
             self.scheduler.call_later(IO_THREAD_NS, lambda: self.post(answer))
+
+    def command_agreed(
+        self, agreement: tuple[InprocPipe, tuple[Callable[[Any], object], Any]]
+    ) -> None:
+        """The other side has read a pipe to the end at which this one had left it."""
+        pipe, answer = agreement
+        self.forget(pipe)
+        pipe.peer.socket.post(answer)
+
+    def leave(self, pipe: InprocPipe) -> None:
+        """Give up an end of an inproc connection while the socket lives on.
+
+        Nothing passes it any more, but it keeps its place and its routing id until the other
+        side has read to the end (measured).
+        """
+        pipe.is_leaving = True
+        self.drop_all(pipe.gone_because, pipe.inbound)
+        pipe.close_out()
+        if not pipe.is_bound:
+            self.post((self.command_left_unbound, pipe))
+
+    def command_left_unbound(self, pipe: InprocPipe) -> None:
+        """A pipe to a name that nobody had bound ends: its far end is in our hands until then."""
+        pipe.is_ended = True
+        if pipe.is_bound:
+            pipe.peer.socket.command_ended(pipe.peer)
 
     def forget(self, pipe: Pipe) -> None:
         """Take a pipe out of the socket."""
@@ -265,6 +298,9 @@ class Socket:
             return
         pipe.is_removed = True
         self.pipes.pop(pipe, None)
+        if isinstance(pipe, InprocPipe):
+            # There is nothing to disconnect from any more.
+            self._endpoints = [entry for entry in self._endpoints if entry[1] is not pipe]
         self._forget(pipe)
 
     # --- sending --------------------------------------------------------------
@@ -311,9 +347,17 @@ class Socket:
         if self.mailbox:
             self._drain_before_send()
         pipe = self._out_pipe
-        if pipe is not None and not pipe.is_open and flags & c.DONTWAIT and not self._is_loss_told:
+        if (
+            self.tells_loss
+            and flags & c.DONTWAIT
+            and not self._is_loss_told
+            and pipe is not None
+            and not (pipe.is_open or pipe.is_removed)
+        ):
             # The peer went between two frames: said once, then the rest is swallowed (5.7.4).
             self._is_loss_told = True
+            if not flags & c.SNDMORE:
+                self._outgoing = None
             raise SimulatedError(c.EAGAIN, f"send on {self}")
         self._outgoing.append(frame)
         if not flags & c.SNDMORE:
@@ -334,6 +378,7 @@ class Socket:
         if self._parts:
             message, self._parts = self._parts[::-1], []
             self.rcvmore = False
+            self.fair_queue.finish()
             return message
         self._ticks += 1
         if self._ticks == COMMAND_TICKS:
@@ -378,12 +423,21 @@ class Socket:
         """Receive one frame; `rcvmore` says whether the message goes on. Raises as above."""
         parts = self._parts
         if not parts or self.refusal:
-            message = self.recv_message(flags)
+            # Only the last frame makes a message read, for the sender and for the turn.
+            queue = self.fair_queue
+            queue.is_holding = True
+            try:
+                message = self.recv_message(flags)
+            finally:
+                queue.is_holding = False
             if len(message) == 1:
+                queue.finish()
                 return message[0]
             parts = self._parts = message[::-1]
         frame = parts.pop()
         self.rcvmore = bool(parts)
+        if not parts:
+            self.fair_queue.finish()
         return frame
 
     # --- waiting --------------------------------------------------------------
@@ -543,7 +597,9 @@ class Socket:
         found = [entry for entry in self._endpoints if entry[0] == text]
         if not found:
             raise SimulatedError(c.ENOENT, text)
-        for entry in found:
+        # Who is bound to an inproc name and connected to it loses the name first.
+        names = [entry for entry in found if entry[1] is None]
+        for entry in names or found:
             self._endpoints.remove(entry)
             thing = entry[1]
             if thing is None:
@@ -577,11 +633,15 @@ class Socket:
                 hangs up, and is answered only at the next call of the owner (measured). A
                 socket that closes answers by itself.
         """
+        if isinstance(pipe, InprocPipe) and not self.is_closed:
+            # What a peer sent before it went can be read even after a disconnect().
+            if not (pipe.is_leaving or pipe.is_ended):
+                self.leave(pipe)
+            return
         self.forget(pipe)
-        for message in pipe.inbound:
-            self.drop("closed", message)
-        pipe.inbound.clear()
-        pipe.close_out()
+        self.drop_all("closed", pipe.inbound)
+        if not pipe.is_leaving:
+            pipe.close_out()
         if not isinstance(pipe, NetworkPipe):
             return
         linger_ms = self.options.linger
@@ -708,7 +768,7 @@ class Socket:
 
     def drop(self, reason: str, message: Message) -> None:
         """A message ends here, for a reason with a name."""
-        if self.simulation.observe is not None:
+        if self.simulation.observe is not None and message:
             self.simulation.observe("dropped", self, {"reason": reason, "message": message})
 
     def drop_all(self, reason: str, messages: deque[Message] | Iterable[Message]) -> None:

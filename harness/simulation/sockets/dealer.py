@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from .. import constants as c
 from ..pipe import Message, Pipe
-from ..rotation import FairQueue, LoadBalancer
+from ..rotation import LoadBalancer
 from .base import Socket
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ class Dealer(Socket):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.load_balancer = LoadBalancer()
-        self.fair_queue = FairQueue()
         if type(self) is Dealer:
             # The same as the methods below, a call cheaper.
             self._take = self.fair_queue.take  # type: ignore[method-assign]
@@ -63,6 +62,8 @@ class Dealer(Socket):
         return self.fair_queue.has_any()
 
     def has_out(self) -> bool:
+        if self._outgoing is not None and not self._is_loss_told:
+            return True  # The rest of a begun message is always taken, if only to be dropped.
         return self.load_balancer.next() is not None
 
     def _attach(self, pipe: Pipe) -> None:

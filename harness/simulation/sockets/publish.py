@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from .. import constants as c
 from ..constants import SimulatedError
 from ..pipe import Message, Pipe
-from ..rotation import NOWHERE, FairQueue
+from ..rotation import NOWHERE
 from .base import Socket
 
 if TYPE_CHECKING:
@@ -137,7 +137,6 @@ class XSub(Socket):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self.fair_queue = FairQueue()
         self._topics: dict[bytes, int] = {}
 
     def _take(self) -> Message | None:

@@ -43,14 +43,14 @@ class Rep(Router):
         state = self.state
         if (state, RECEIVE) not in REP:
             raise self._misuse(RECEIVE)
-        queue = self.fair_queue
-        while (message := queue.take()) is not None:
+        while (message := super()._take()) is not None:
+            asker = message.pop(0)
             # The envelope ends at the first empty frame, which must have more behind it (5.4.8).
             end = message.index(b"") + 1 if b"" in message else len(message)
             event = REQUEST if end < len(message) else MALFORMED
             self.state = REP[state, event].next
             if event is REQUEST:
-                self._asker = queue.last.routing_id  # type: ignore[union-attr,assignment]
+                self._asker = asker
                 self._envelope = message[:end]
                 del message[:end]
                 return message
@@ -88,4 +88,4 @@ class Rep(Router):
         return self.state is RECEIVING and super().has_in()
 
     def has_out(self) -> bool:
-        return self.state is OWING
+        return self.state is OWING and not self._parts

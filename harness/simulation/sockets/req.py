@@ -69,7 +69,7 @@ class Req(Dealer):
 
     def _put(self, message: Sequence[bytes]) -> bool:
         row = self._table.get((self.state, SEND))
-        if row is None or self._parts:
+        if row is None or self._is_amid_reply():
             raise self._misuse(SEND)
         balancer = self.load_balancer
         pipe = balancer.next()
@@ -89,13 +89,14 @@ class Req(Dealer):
         return True
 
     def _open(self, first: bytes, more: bool) -> bool:
-        if (self.state, SEND) not in self._table or self._parts:
+        if (self.state, SEND) not in self._table or self._is_amid_reply():
             raise self._misuse(SEND)
         pipe = self._out_pipe = self.load_balancer.next()
         if pipe is None:
             self._give_up()
             return False
         self._begin(pipe)
+        self.state = IDLE  # A relaxed REQ gives up the old request with the first frame.
         return True
 
     def _commit(self, message: Message) -> None:
@@ -108,9 +109,14 @@ class Req(Dealer):
     def _begin(self, pipe: Pipe) -> None:
         """A request begins: it is for this peer, and what all peers have sent is void (5.4.1)."""
         self.asked = pipe
+        self._parts = []  # Of a reply that a relaxed REQ does not read to its end.
         take = self.fair_queue.take
         while (old := take()) is not None:
             self.drop("abandoned", old)
+
+    def _is_amid_reply(self) -> bool:
+        """Whether frames of a reply are left that must be read before the next request."""
+        return bool(self._parts) and self._table is not rules.REQ_RELAXED
 
     def _give_up(self) -> None:
         # A relaxed send that finds no room has already forgotten the old request.
@@ -155,7 +161,11 @@ class Req(Dealer):
         return self.state is AWAITING and self.fair_queue.has_any()
 
     def has_out(self) -> bool:
-        return (self.state, SEND) in self._table and self.load_balancer.next() is not None
+        return (
+            (self.state, SEND) in self._table
+            and not self._is_amid_reply()
+            and self.load_balancer.next() is not None
+        )
 
     def _forget(self, pipe: Pipe) -> None:
         if pipe is self.asked:

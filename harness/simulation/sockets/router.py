@@ -16,7 +16,7 @@ from ...errors import MisuseError
 from .. import constants as c
 from ..constants import EHOSTUNREACH, SimulatedError
 from ..pipe import InprocPipe, Message, Pipe
-from ..rotation import NOWHERE, FairQueue
+from ..rotation import NOWHERE
 from .base import Socket
 
 if TYPE_CHECKING:
@@ -31,12 +31,12 @@ class Router(Socket):
     """
 
     type = c.ROUTER
+    tells_loss = False
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self.fair_queue = FairQueue()
-        if type(self) is Router:
-            self.has_in = self.fair_queue.has_any  # type: ignore[method-assign]
+        self._looked_ahead: Message | None = None
+        self._handed_over: InprocPipe | None = None  # What it looked ahead to is of this pipe.
         self.peers: dict[bytes, Pipe] = {}
         # libzmq starts at random; any start will do that differs from socket to socket (5.3.1).
         self._anonymous = (self.number + 1) * 2246822519 & 0xFFFFFFFF
@@ -44,13 +44,35 @@ class Router(Socket):
     # --- receiving ------------------------------------------------------------
 
     def _take(self) -> Message | None:
-        message = self.fair_queue.take()
+        queue = self.fair_queue
+        message = self._looked_ahead
         if message is not None:
-            message.insert(0, self.fair_queue.last.routing_id)  # type: ignore[union-attr,arg-type]
+            self._looked_ahead = None
+            if not queue.is_holding:
+                queue.finish()
+            current, self._handed_over = self._handed_over, None
+            if current is not None:
+                self.leave(current)
+            return message
+        message = queue.take()
+        while message is not None and not message:  # An ANNOUNCEMENT.
+            queue.finish(counted=0)
+            message = queue.take()
+        if message is not None:
+            if queue.is_holding and len(message) == 1:
+                queue.finish()  # With the id its only frame was read.
+            message.insert(0, queue.last.routing_id)  # type: ignore[union-attr,arg-type]
         return message
 
     def has_in(self) -> bool:
-        return self.fair_queue.has_any()
+        # To tell whether there is a message libzmq takes its first frame: from then on it is
+        # delivered whatever becomes of its sender, and a message of one frame counts as read.
+        if self._looked_ahead is None:
+            queue = self.fair_queue
+            queue.is_holding = True
+            self._looked_ahead = Router._take(self)
+            queue.is_holding = False
+        return self._looked_ahead is not None
 
     # --- sending --------------------------------------------------------------
 
@@ -117,6 +139,12 @@ class Router(Socket):
 
     def _introduce(self, pipe: Pipe) -> None:
         if pipe.routing_id is None:
+            if pipe.is_misread:
+                pipe.announced_id = b""
+                pipe.inbound.popleft()
+                pipe.read += 1
+                if pipe.read == pipe.report_at:
+                    pipe.report()
             self._name(pipe)
         # Else it keeps the name that it got first, whoever is there now (5.3.9).
 
@@ -150,11 +178,21 @@ class Router(Socket):
     def _hand_over(self, old: Pipe) -> None:
         """The name goes to a newcomer. Over tcp the old peer stays connected, a zombie (5.3.6)."""
         old.gone_because = "handover"
-        self.drop_all("handover", old.inbound)
-        self.forget(old)
+        # Until both sides agree that it ends it lives on under a name that nobody knows.
+        if old.is_ended:  # What a peer sent before it went is still heard.
+            old.routing_id = self._next_anonymous()
+            self.peers[old.routing_id] = old
+            return
         if isinstance(old, InprocPipe):
-            old.close_out()
+            old.routing_id = self._next_anonymous()
+            self.peers[old.routing_id] = old
+            if self._looked_ahead is not None and old is self.fair_queue.last:
+                self._handed_over = old
+            elif not old.is_leaving:
+                self.leave(old)
         else:
+            self.drop_all("handover", old.inbound)
+            self.forget(old)
             old.is_open = old.has_room = False
 
     def _report_mute(self, pipe: Pipe) -> None:
