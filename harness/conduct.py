@@ -117,16 +117,7 @@ class ClientStage:
             self._conductor.stopping.wait(remaining_ns / NS_PER_S)
 
     def poll(self, until_ns: int) -> bool:
-        own = [
-            tap
-            for tap in self._seat.taps
-            if tap.thread is threading.current_thread() and tap.serves_link
-        ]
-        sockets = [
-            (socket, zmq.POLLIN)
-            for tap in own
-            if (socket := tap.socket()) is not None and not socket.closed
-        ]
+        sockets = self._sockets()
         if not sockets:
             raise PeerError(
                 f"the client {self._seat.node} has send() and recv() but no open socket of its own "
@@ -134,7 +125,22 @@ class ClientStage:
                 "give it call(body) -> body"
             )
         remaining_ms = max(0, -((self.clock() - until_ns) // 1_000_000))
-        return bool(zmq.zmq_poll(sockets, remaining_ms))
+        return bool(zmq.zmq_poll([(socket, zmq.POLLIN) for socket in sockets], remaining_ms))
+
+    def can_send(self) -> bool:
+        sockets = self._sockets()
+        return not sockets or bool(zmq.zmq_poll([(socket, zmq.POLLOUT) for socket in sockets], 0))
+
+    def _sockets(self) -> list[zmq.Socket[Any]]:
+        """The client's open sockets that connect to a link, and that this thread may use."""
+        thread = threading.current_thread()
+        found = []
+        for tap in self._seat.taps:
+            if tap.serves_link and tap.thread is thread:
+                socket = tap.socket()
+                if socket is not None and not socket.closed:
+                    found.append(socket)
+        return found
 
     def has_sent(self, op: str) -> bool:
         return self._recorder.has_sent(self._seat.node, op)

@@ -28,6 +28,9 @@ from .frames import Body, asker_of, find_op, op_id, tag
 from .scenario import Scenario
 from .workload import NS_PER_S, ClosedLoop, planned_times
 
+FULL_NS = 1_000_000
+"""How long a driver reads before it asks again whether there is room to send, in nanoseconds."""
+
 
 class Stage(Protocol):
     """What a world gives the driver of one client."""
@@ -47,6 +50,9 @@ class Stage(Protocol):
 
     def poll(self, until_ns: int) -> bool:
         """Wait until a socket of the client has input, or the time has come."""
+
+    def can_send(self) -> bool:
+        """Whether a request could be sent now without waiting, as far as is known."""
 
     def note(
         self,
@@ -181,7 +187,11 @@ class Driver:
         while not stage.stopping:
             now_ns = stage.clock()
             has_room = asked - self.answered - given_up < window
-            if asked < self._count and has_room and due_ns <= now_ns:
+            is_due = asked < self._count and has_room and due_ns <= now_ns
+            # A client that waited for room to send would not read meanwhile, and lose replies
+            # at its high-water mark by its own fault.
+            can_send = is_due and stage.can_send()
+            if can_send:
                 op = op_id(self._number, asked)
                 request = tag(op, next(bodies))
                 planned_ns = due_ns if self._planned else now_ns
@@ -206,8 +216,6 @@ class Driver:
                 if self._planned and asked < self._count:
                     due_ns = next(self._planned)
                 heard_ns = now_ns
-                # Replies are taken between the requests of a burst: a client that does not read
-                # would lose them at its high-water mark, and by its own fault.
                 while stage.poll(stage.clock()):
                     self._receive(outstanding)
                 continue
@@ -228,7 +236,11 @@ class Driver:
                     )
                 heard_ns = now_ns
                 continue
-            until_ns = min(deadline_ns, due_ns) if asked < self._count and has_room else deadline_ns
+            until_ns = deadline_ns
+            if is_due:
+                until_ns = min(until_ns, now_ns + FULL_NS)
+            elif asked < self._count and has_room:
+                until_ns = min(until_ns, due_ns)
             if stage.poll(until_ns):
                 self._receive(outstanding)
                 heard_ns = stage.clock()

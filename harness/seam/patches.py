@@ -36,6 +36,8 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     (threading.Thread, "start", mixins.start),
     (zmq, "proxy", proxy.proxy),
     (zmq.devices.basedevice, "proxy", proxy.proxy),
+    (zmq, "device", proxy.device),
+    (zmq.devices.basedevice, "device", proxy.device),
     (zmq, "zmq_poll", simulating.zmq_poll),
     (zmq.sugar.poll, "zmq_poll", simulating.zmq_poll),
 )

@@ -112,6 +112,11 @@ def proxy(frontend: Any, backend: Any, capture: Any = None) -> Any:
         ours.close()
 
 
+def device(device_type: int, frontend: Any, backend: Any = None) -> Any:
+    """`zmq.device`, which has been `zmq.proxy` under an older name since libzmq 3."""
+    return proxy(frontend, frontend if backend is None else backend)
+
+
 def settle(recorder: Recorder, timeout_s: float) -> None:
     """Wait until all that the proxies of a run have forwarded is written down."""
     for capture in list(_Capture.running):

@@ -129,14 +129,13 @@ class SimulatingSeat(Seat):
 
     def stop(self) -> None:
         super().stop()
+        self.context.closed = True  # The simulation's to end, like those the program made.
         for loop in self.event_loops:
             loop.cancel_all()
 
     def begin_context(self, context: Any, io_threads: int) -> None:
         if io_threads < 0:
             raise zmq.ZMQError(zmq.EINVAL)
-        # Not the program's to destroy when it is dropped: the simulation ends it.
-        object.__setattr__(context, "_shadow", True)
 
     def begin_socket(
         self, socket: Any, context: Any, kind: int, shadow: int, copy_threshold: int | None

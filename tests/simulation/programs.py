@@ -74,7 +74,7 @@ class LoopForEachCallClient:
         return asyncio.run(self.ask(body))
 
     async def ask(self, body: Body) -> Body:
-        with zmq.asyncio.Context().socket(zmq.REQ) as socket:
+        with zmq.asyncio.Context() as context, context.socket(zmq.REQ) as socket:
             for endpoint in self.endpoints:
                 socket.connect(endpoint)
             await socket.send_multipart(body)
