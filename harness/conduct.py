@@ -101,7 +101,7 @@ class ClientStage:
         self._conductor = conductor
         self._seat = seat
         self._recorder = conductor.recorder
-        self.note = _notes(conductor.recorder, seat.node)
+        self.note = partial(conductor.recorder.note, seat.node)
         self.clock = conductor.recorder.elapsed_ns
 
     @property
@@ -144,13 +144,6 @@ class ClientStage:
 
     def has_sent(self, op: str) -> bool:
         return self._recorder.has_sent(self._seat.node, op)
-
-
-def _notes(recorder: Recorder, node: str) -> Callable[..., None]:
-    def note(kind: str, **fields: Any) -> None:
-        recorder.note(node, kind, **fields)
-
-    return note
 
 
 class Conductor(ABC):
@@ -374,11 +367,13 @@ class Conductor(ABC):
 
     def _note_of(self, node: Node) -> Callable[..., None]:
         """Writes down what the service of a worker does."""
+        if not self._has_one_way_ops:
+            return partial(self.recorder.note, node.name)
         clients = self.scenario.nodes.clients
 
         def note(kind: str, *, op: str = "", text: str = "") -> None:
             self.recorder.note(node.name, kind, op=op, text=text)
-            if kind == "executed" and op and self._has_one_way_ops:
+            if kind == "executed" and op:
                 if self.pattern.addressee(asker_of(op), clients) is None:
                     with self._changed:
                         self._one_way_executed.add(op)

@@ -11,7 +11,7 @@ from random import Random
 from typing import Protocol
 
 from .errors import NodeStopped
-from .frames import Body, untag
+from .frames import Body, find_op
 from .workload import Constant, ServiceTime
 
 
@@ -59,7 +59,7 @@ class Service:
                 f"handle() was given {body!r}; it takes the body, a list of frames such as "
                 "socket.recv_multipart() returns"
             )
-        op = untag(body)[0] or ""
+        op = find_op(body[:1]) or ""
         self._note("execute", op=op)
         seconds = self._seconds(op)
         if seconds > 0 and self._wait(seconds):

@@ -53,7 +53,8 @@ class Recorder:
         number: int = 0,
     ) -> None:
         """Write down one event, now."""
-        self.append((self.clock(), node, kind, socket, op, kept(frames), text, number))
+        kept_frames = kept(frames) if frames else ()
+        self.append((self.clock(), node, kind, socket, op, kept_frames, text, number))
 
     def has_sent(self, node: str, op: str) -> bool:
         """Whether a message of that op has left that node since it was asked."""

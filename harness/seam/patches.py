@@ -88,7 +88,11 @@ def _virtual_attributes() -> list[Attribute]:
     # could not be patched in one place, and it costs once what a few runs do.
     from . import virtual, virtual_asyncio
 
-    attributes = [*virtual.ATTRIBUTES, *virtual_asyncio.attributes()]
+    attributes = [
+        (mixins.SeamSocket, "__hash__", simulating.socket_hash),
+        *virtual.ATTRIBUTES,
+        *virtual_asyncio.attributes(),
+    ]
     stand_ins = {
         id(vars(owner)[name]): value
         for owner, name, value in attributes

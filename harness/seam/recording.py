@@ -149,8 +149,14 @@ class RecordingTap(Tap):
     def send_multipart(
         self, socket: Any, parts: Any, flags: int, copy: bool, track: bool, more: dict[str, Any]
     ) -> Any:
-        if not self._is_ordinary(parts, flags, copy):
+        # Whatever is not a whole message of plain frames goes pyzmq's own way.
+        if type(parts) is not list or not parts or not copy or flags & SNDMORE:
             return plain_send_multipart(socket, parts, flags, copy, track, **more)
+        if self._outgoing or not self._is_plain_send:
+            return plain_send_multipart(socket, parts, flags, copy, track, **more)
+        for part in parts:
+            if type(part) is not bytes:
+                return plain_send_multipart(socket, parts, flags, copy, track, **more)
         time_ns = self._clock()
         try:
             for part in parts[:-1]:
@@ -161,14 +167,6 @@ class RecordingTap(Tap):
             raise
         self.crossed(time_ns, "send", parts)
         return None
-
-    def _is_ordinary(self, parts: Any, flags: int, copy: bool) -> bool:
-        """Whether this is a whole message of plain frames."""
-        if type(parts) is not list or not parts or not copy or flags & SNDMORE:
-            return False
-        if self._outgoing or not self._is_plain_send:
-            return False
-        return all(type(part) is bytes for part in parts)
 
     def recv_multipart(self, socket: Any, flags: int, copy: bool, track: bool) -> Any:
         if not copy or not self._is_plain_recv or self._incoming:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from ..frames import kept
+from ..frames import LONG_BYTES, kept
 
 if TYPE_CHECKING:
     from .seat import Seat
@@ -175,7 +175,11 @@ class Tap(ABC):
         """Write down a whole message."""
         if self._agains:
             self._end_of_agains()
-        self._append((time_ns, self._node, kind, self.number, "", kept(frames)))
+        for frame in frames:
+            if len(frame) > LONG_BYTES:
+                self._append((time_ns, self._node, kind, self.number, "", kept(frames)))
+                return
+        self._append((time_ns, self._node, kind, self.number, "", tuple(frames)))
 
     def frame_sent(self, time_ns: int, frame: bytes, more: bool) -> None:
         """Put a frame to the message that is being sent; write it down when it is whole."""
