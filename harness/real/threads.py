@@ -11,6 +11,7 @@ Ctrl-C. What a node left behind is written down.
 
 from __future__ import annotations
 
+import gc
 import shutil
 import sys
 import threading
@@ -88,9 +89,13 @@ class ThreadsWorld(Conductor):
                     self._hub = MonitorHub(self.heard)
                     self._seat_nodes()
                     self._start()
+                    # A history grows by many objects that live long: the collector need not go
+                    # through all that was there before each time it looks at them.
+                    gc.freeze()
                     self._load()
                 finally:
                     self._stop()
+                    gc.unfreeze()
         finally:
             if self._folder is not None:
                 shutil.rmtree(self._folder, ignore_errors=True)
