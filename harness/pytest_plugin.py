@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .scenario import Scenario
 
 _OPTIONS = (
-    ("world", "threads", "the world that fleets run in"),
+    ("world", "simulated", "the world that fleets run in: simulated or threads"),
     ("transport", "", "inproc, ipc or tcp; empty takes the one of the world"),
     ("seed", "0", "the seed of scenarios that name none"),
 )

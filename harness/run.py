@@ -27,6 +27,9 @@ WORLDS = {
 }
 """The worlds there are, with a line for each."""
 
+DEFAULT_WORLD = "simulated"
+"""Where a scenario runs when nobody says: where it is quick, and the same each time."""
+
 TRANSPORT_OF = {"simulated": "tcp", "threads": "inproc"}
 """What a world runs over when nobody says: in a simulation the transport with more to go wrong."""
 
@@ -118,7 +121,7 @@ class Report:
 
 def run(
     scenario: Scenario | Pattern | str,
-    world: str = "threads",
+    world: str = DEFAULT_WORLD,
     transport: str | None = None,
     *,
     progress: Callable[[list[Any]], None] | None = None,

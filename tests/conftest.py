@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["pytester"]
 
@@ -20,10 +21,20 @@ TRANSPORTS = ("inproc", "ipc", "tcp")
 # A shell starts what runs in the background with Ctrl-C ignored, and children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# How long an example takes says how busy the machine is, not whether the claim is true.
+settings.register_profile("reqrep", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("reqrep")
+
+
+@pytest.fixture(params=["simulated", "threads"])
+def world(request: pytest.FixtureRequest) -> str:
+    """Each world in turn."""
+    return str(request.param)
+
 
 @pytest.fixture(params=TRANSPORTS)
 def transport(request: pytest.FixtureRequest) -> str:
-    """Each transport of the real worlds in turn."""
+    """Each transport in turn."""
     return str(request.param)
 
 

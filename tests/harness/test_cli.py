@@ -18,7 +18,14 @@ from click.testing import CliRunner, Result
 
 from reqrep import History
 from reqrep.harness.cli.command import reqrep
-from reqrep.harness.run import EXIT_BROKEN, EXIT_BUG, EXIT_HOLDS, EXIT_MISUSE, EXIT_UNKNOWN
+from reqrep.harness.run import (
+    EXIT_BROKEN,
+    EXIT_BUG,
+    EXIT_HOLDS,
+    EXIT_MISUSE,
+    EXIT_UNKNOWN,
+    TRANSPORT_OF,
+)
 
 BROKEN = "tests.harness.test_cli:BROKEN_PATTERN"
 FAILING = "tests.harness.test_cli:FAILING_PATTERN"
@@ -93,12 +100,15 @@ class TestRun:
         assert result.exit_code == EXIT_BUG
         assert "the checker raised ZeroDivisionError" in result.stdout
 
-    def test_json_on_standard_output_is_json_and_nothing_else(self) -> None:
-        result = call("run", "req-rep", "--requests", "10", "--seed", "7", "--json", "-")
+    def test_json_on_standard_output_is_json_and_nothing_else(self, world: str) -> None:
+        result = call(
+            *("run", "req-rep", "--world", world, "--requests", "10"),
+            *("--seed", "7", "--json", "-"),
+        )
         report = json.loads(result.stdout)
         assert report["pattern"] == "req-rep"
-        assert report["world"] == "threads"
-        assert report["transport"] == "inproc"
+        assert report["world"] == world
+        assert report["transport"] == TRANSPORT_OF[world]
         assert report["seed"] == 7
         assert report["ops"] == {"ok": 10, "fail": 0, "info": 0}
         assert {verdict["verdict"] for verdict in report["verdicts"]} == {"holds"}
@@ -173,7 +183,8 @@ class TestRun:
 
     def test_ctrl_c_ends_a_run_cleanly(self, tmp_path: Path) -> None:
         history = tmp_path / "history"
-        command = [sys.executable, "-m", "reqrep", "run", "req-rep", "--service-ms", "20"]
+        command = [sys.executable, "-m", "reqrep", "run", "req-rep", "--world", "threads"]
+        command += ["--service-ms", "20"]
         command += ["--requests", "100000", "--transport", "ipc", "--history", str(history)]
         environment = {**os.environ, "TMPDIR": str(tmp_path)}
         process = subprocess.Popen(

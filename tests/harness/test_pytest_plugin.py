@@ -40,7 +40,7 @@ BAD = """
 
 
 def test_a_correct_broker_passes(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(GOOD.format(transport="inproc", seed=0))
+    pytester.makepyfile(GOOD.format(transport="tcp", seed=0))
     pytester.runpytest().assert_outcomes(passed=1)
 
 

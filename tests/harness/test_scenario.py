@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 import reqrep
 from reqrep import ClosedLoop, Fleet, MisuseError, Scenario, Workload
@@ -14,13 +14,11 @@ from tests.strategies import scenarios
 NAMES = {name: getattr(reqrep, name) for name in reqrep.__all__}
 
 
-@settings(deadline=None)
 @given(scenarios)
 def test_a_scenario_prints_as_the_code_that_rebuilds_it(scenario: Scenario) -> None:
     assert scenario == eval(repr(scenario), dict(NAMES))
 
 
-@settings(deadline=None)
 @given(scenarios)
 def test_a_scenario_goes_through_json_and_back_unchanged(scenario: Scenario) -> None:
     assert scenario == Scenario.from_json(scenario.to_json())

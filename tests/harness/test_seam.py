@@ -146,7 +146,7 @@ class TestMessages:
         assert node.frames("send") == node.frames("recv")
         assert len(node.frames("recv")) == 8
 
-    @settings(deadline=None, max_examples=50)
+    @settings(max_examples=50)
     @given(messages)
     def test_any_message_is_heard_as_it_was_sent(self, message: list[bytes]) -> None:
         with patches.installed():

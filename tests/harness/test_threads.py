@@ -6,6 +6,7 @@ import _thread
 import dataclasses
 import threading
 import time
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ from reqrep.harness.history.recorder import Recorder
 from reqrep.harness.real.threads import ThreadsWorld
 from reqrep.patterns.common import Body, Context, Handle
 from reqrep.patterns.req_rep import ReqClient, rep_server
+
+run = partial(reqrep.run, world="threads")
 
 
 def pattern(**programs: Any) -> Pattern:
@@ -142,14 +145,14 @@ def swallows_everything(context: Context, endpoint: str, handle: Handle) -> None
 class TestBadPrograms:
     def test_a_node_that_raises_at_start_is_named_with_its_traceback(self) -> None:
         with pytest.raises(NodeFailed) as caught:
-            reqrep.run(scenario(server=raises_at_start))
+            run(scenario(server=raises_at_start))
         assert caught.value.node == "server-0"
         assert "RuntimeError: no configuration" in str(caught.value)
         assert "raises_at_start" in str(caught.value)
 
     def test_the_history_of_a_node_that_raised_at_start_is_kept(self, tmp_path: Path) -> None:
         with pytest.raises(NodeFailed):
-            reqrep.run(scenario(server=raises_at_start), history=tmp_path / "history")
+            run(scenario(server=raises_at_start), history=tmp_path / "history")
         kept = History.load(tmp_path / "history")
         assert [event.kind for event in kept.of("start", "crash", node="server-0")] == [
             "start",
@@ -157,7 +160,7 @@ class TestBadPrograms:
         ]
 
     def test_a_node_that_raises_in_mid_run_is_a_finding_and_the_history_goes_on(self) -> None:
-        report = reqrep.run(scenario(server=raises_in_mid_run))
+        report = run(scenario(server=raises_in_mid_run))
         verdicts = {verdict.property: verdict for verdict in report.verdicts}
         assert verdicts["robustness"].outcome == "broken"
         assert "server-0 raised RuntimeError: enough" in verdicts["robustness"].reason
@@ -178,7 +181,7 @@ class TestBadPrograms:
 
     def test_a_node_that_returns_before_it_did_its_part_is_named(self) -> None:
         with pytest.raises(NodeFailed, match="server-0 returned before it had bound"):
-            reqrep.run(scenario(server=returns_at_once))
+            run(scenario(server=returns_at_once))
 
     def test_an_endpoint_in_use_is_named(self) -> None:
         with zmq.Context() as context, context.socket(zmq.REP) as taken:
@@ -188,25 +191,25 @@ class TestBadPrograms:
                 ctx.socket(zmq.REP).bind(f"tcp://127.0.0.1:{port}")
 
             with pytest.raises(NodeFailed) as caught:
-                reqrep.run(scenario(server=binds_what_is_taken), transport="tcp")
+                run(scenario(server=binds_what_is_taken), transport="tcp")
         assert "Address already in use" in str(caught.value)
         assert f"tcp://127.0.0.1:{port}" in str(caught.value)
         assert "bind the address that the program is given" in str(caught.value)
 
     def test_a_client_that_raises_fails_the_op_that_it_did_not_send(self) -> None:
-        report = reqrep.run(scenario(client=TakesWhatComes))
+        report = run(scenario(client=TakesWhatComes))
         outcomes = [op.outcome for op in report.history.ops.values()]
         assert outcomes == ["ok", "fail", "ok", "ok"]
         assert "KeyError" in report.history.of("fail")[0].text
 
     def test_a_client_that_gives_up_ends_its_op_as_info(self) -> None:
-        report = reqrep.run(scenario(client=GivesUp))
+        report = run(scenario(client=GivesUp))
         assert {op.outcome for op in report.history.ops.values()} == {"info"}
         assert report.exit_status == 1
 
     def test_a_call_that_never_returns_is_ended_as_info_after_the_timeout(self) -> None:
         begun = time.monotonic()
-        report = reqrep.run(scenario(client=ConnectsNowhere, timeout_s=0.2))
+        report = run(scenario(client=ConnectsNowhere, timeout_s=0.2))
         assert time.monotonic() - begun < 5
         assert report.statistics.info == 1
         (verdict,) = (v for v in report.verdicts if v.property == "progress")
@@ -225,12 +228,12 @@ class TestBadPrograms:
         _wait_for_threads()
 
     def test_a_loop_that_swallows_every_error_still_ends(self) -> None:
-        report = reqrep.run(scenario(server=swallows_everything))
+        report = run(scenario(server=swallows_everything))
         assert report.holds, str(report)
 
     def test_a_message_that_was_unsent_when_the_run_ended_does_not_linger(self) -> None:
         plan = scenario(2, 0.5, server=raises_at_the_first_request, client=AsksADeadServer)
-        report = reqrep.run(plan, transport="tcp")
+        report = run(plan, transport="tcp")
         assert report.statistics.info == 2
         assert report.history.of("left", "stuck") == []
 
@@ -277,7 +280,7 @@ class TestBadInput:
         self, arguments: dict[str, Any], says: str
     ) -> None:
         with pytest.raises(MisuseError) as caught:
-            reqrep.run(**{"scenario": "req-rep", **arguments})
+            run(**{"scenario": "req-rep", **arguments})
         assert says in str(caught.value)
 
     def test_a_promise_that_nobody_can_judge_is_refused(self) -> None:
@@ -285,7 +288,7 @@ class TestBadInput:
             pattern(), promises=(*pattern().promises, reqrep.Promise("punctuality"))
         )
         with pytest.raises(MisuseError, match="no property 'punctuality'"):
-            reqrep.run(promising)
+            run(promising)
 
 
 class TestInterruption:
@@ -301,7 +304,7 @@ class TestInterruption:
 
         slow = Workload(requests=1000, service=(reqrep.Constant(0.01),))
         with pytest.raises(KeyboardInterrupt):
-            reqrep.run(
+            run(
                 Scenario(pattern(), Fleet(2, 1), slow),
                 transport="ipc",
                 progress=interrupt,
@@ -320,7 +323,7 @@ class TestDriving:
         workload = Workload(
             requests=20, arrival=OpenLoop(rate_per_s=100), service=(reqrep.Constant(0.02),)
         )
-        report = reqrep.run(Scenario(pattern(), Fleet(1, 1), workload))
+        report = run(Scenario(pattern(), Fleet(1, 1), workload))
         latencies = [op.latency_ns or 0 for op in report.history.ops.values()]
         assert report.holds, str(report)
         assert latencies[-1] > 150_000_000
@@ -330,7 +333,7 @@ class TestDriving:
 
     def test_think_time_keeps_a_client_from_asking(self) -> None:
         workload = Workload(requests=5, arrival=ClosedLoop(think_time_s=0.03))
-        report = reqrep.run(Scenario(pattern(), Fleet(1, 1), workload))
+        report = run(Scenario(pattern(), Fleet(1, 1), workload))
         asked = [op.invoke.time_ns for op in report.history.ops.values()]
         answered = [op.outcomes[0].time_ns for op in report.history.ops.values()]
         pauses = [b - a for a, b in zip(answered, asked[1:], strict=False)]
@@ -338,7 +341,7 @@ class TestDriving:
 
     def test_a_window_is_kept_full_and_never_passed(self) -> None:
         workload = Workload(requests=60, arrival=ClosedLoop(window=6))
-        report = reqrep.run(Scenario(reqrep.pattern("dealer-router"), Fleet(2), workload))
+        report = run(Scenario(reqrep.pattern("dealer-router"), Fleet(2), workload))
         still_open: dict[str, int] = {}
         widest: dict[str, int] = {}
         for event in report.history.of("invoke", "ok"):
@@ -349,13 +352,13 @@ class TestDriving:
 
     def test_a_burst_is_asked_at_once(self) -> None:
         workload = Workload(requests=20, arrival=Bursts(size=5, pause_s=0.1))
-        report = reqrep.run(Scenario(reqrep.pattern("dealer-router"), Fleet(1), workload))
+        report = run(Scenario(reqrep.pattern("dealer-router"), Fleet(1), workload))
         planned = sorted({op.invoke.number for op in report.history.ops.values()})
         assert len(planned) == 4
         assert report.holds, str(report)
 
     def test_a_user_directory_goes_through_a_pattern(self) -> None:
         workload = Workload(requests=10, bodies=reqrep.UserDirectory())
-        report = reqrep.run(Scenario(reqrep.pattern("broker"), workload=workload))
+        report = run(Scenario(reqrep.pattern("broker"), workload=workload))
         assert report.holds, str(report)
         assert report.history.of("ok")[0].frames[0].partition(b" ")[2].startswith(b"META:userid=")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+from functools import partial
 from typing import Any
 
 import pytest
@@ -21,6 +22,8 @@ from reqrep.patterns.req_rep import ReqClient
 from .test_threads import _wait_for_threads
 
 MODULE_CONTEXT: Context = zmq.Context()
+
+run = partial(reqrep.run, world="threads")
 
 
 async def _serve(context: Any, endpoint: str, handle: Handle) -> None:
@@ -128,7 +131,7 @@ def test_a_correct_server_is_not_flagged(server: Any, transport: str) -> None:
         transport = "tcp"  # inproc has no events to watch.
     pattern = reqrep.pattern("req-rep").with_roles(server=server)
     scenario = Scenario(pattern, Fleet(2, 2), Workload(20, timeout_s=2))
-    report = reqrep.run(scenario, transport=transport)
+    report = run(scenario, transport=transport)
     assert report.holds, str(report)
     _wait_for_threads()
 
@@ -142,7 +145,7 @@ def test_a_thread_device_as_broker_is_not_flagged() -> None:
         device.join()
 
     pattern = reqrep.pattern("broker").with_roles(broker=device_broker)
-    report = reqrep.run(Scenario(pattern, workload=Workload(20)), transport="tcp")
+    report = run(Scenario(pattern, workload=Workload(20)), transport="tcp")
     assert report.holds, str(report)
 
 
@@ -167,7 +170,7 @@ class PiratingClient(ReqClient):
 def test_retries_through_a_broker_are_not_taken_for_replies(name: str) -> None:
     pattern = reqrep.pattern(name).with_roles(client=PiratingClient)
     workload = Workload(4, service=(Constant(0.08),), timeout_s=3)
-    report = reqrep.run(Scenario(pattern, Fleet(2, 2), workload), transport="tcp")
+    report = run(Scenario(pattern, Fleet(2, 2), workload), transport="tcp")
     verdicts = {verdict.property: verdict for verdict in report.verdicts}
     assert verdicts["reply-identity"].outcome == "holds", str(report)
     assert verdicts["envelope"].outcome == "holds", str(report)
@@ -185,7 +188,7 @@ def test_retries_through_a_broker_are_not_taken_for_replies(name: str) -> None:
 )
 def test_a_flood_loses_no_replies_by_the_fault_of_its_driver(name: str, arrival: Any) -> None:
     workload = Workload(5000, arrival=arrival, timeout_s=20)
-    report = reqrep.run(Scenario(reqrep.pattern(name), Fleet(1, 2), workload))
+    report = run(Scenario(reqrep.pattern(name), Fleet(1, 2), workload))
     assert report.holds, str(report)
     assert report.statistics.ok == 5000
 
@@ -207,7 +210,7 @@ class StuckSender(DealerClient):
 
 def test_a_client_that_blocks_in_send_is_ended_after_the_timeout() -> None:
     pattern = reqrep.pattern("dealer-router").with_roles(client=StuckSender)
-    report = reqrep.run(Scenario(pattern, Fleet(1), Workload(3, timeout_s=0.3)))
+    report = run(Scenario(pattern, Fleet(1), Workload(3, timeout_s=0.3)))
     assert report.statistics.info == 1
     assert report.exit_status == 1
 
@@ -231,7 +234,7 @@ class ListensElsewhereToo(DealerClient):
 
 def test_a_side_channel_does_not_wake_a_client_for_a_reply() -> None:
     pattern = reqrep.pattern("dealer-router").with_roles(client=ListensElsewhereToo)
-    report = reqrep.run(Scenario(pattern, Fleet(2), Workload(20, arrival=ClosedLoop(2))))
+    report = run(Scenario(pattern, Fleet(2), Workload(20, arrival=ClosedLoop(2))))
     assert report.holds, str(report)
 
 
@@ -244,7 +247,7 @@ class AnswersBytes(ReqClient):
 def test_a_client_that_returns_no_body_is_told_so() -> None:
     pattern = reqrep.pattern("req-rep").with_roles(client=AnswersBytes)
     with pytest.raises(MisuseError, match=r"call\(\) of the client AnswersBytes returned b'@c0.0"):
-        reqrep.run(Scenario(pattern, Fleet(1, 1), Workload(2)))
+        run(Scenario(pattern, Fleet(1, 1), Workload(2)))
 
 
 def test_a_service_longer_than_its_clients_patience_does_not_hold_up_the_end() -> None:
@@ -255,14 +258,14 @@ def test_a_service_longer_than_its_clients_patience_does_not_hold_up_the_end() -
 
     pattern = reqrep.pattern("req-rep").with_roles(client=Impatient)
     workload = Workload(1, service=(Constant(30.0),))
-    report = reqrep.run(Scenario(pattern, Fleet(1, 1), workload), transport="tcp")
+    report = run(Scenario(pattern, Fleet(1, 1), workload), transport="tcp")
     assert report.history.of("stuck", "left", "crash") == []
 
 
 def test_large_bodies_are_saved_by_their_digest(tmp_path: Any) -> None:
     workload = Workload(4, bodies=Sized(bytes=1_000_000))
     path = tmp_path / "history"
-    report = reqrep.run(
+    report = run(
         Scenario(reqrep.pattern("req-rep"), workload=workload), transport="tcp", history=path
     )
     assert report.holds, str(report)
@@ -281,7 +284,7 @@ def test_a_broker_that_replaces_bodies_is_found_out() -> None:
             front.send_multipart([client, empty, b"garbage"])
 
     pattern = reqrep.pattern("broker").with_roles(broker=replacing)
-    report = reqrep.run(Scenario(pattern, Fleet(1, 1), Workload(2)))
+    report = run(Scenario(pattern, Fleet(1, 1), Workload(2)))
     verdicts = {verdict.property: verdict for verdict in report.verdicts}
     assert verdicts["envelope"].outcome == "broken"
     assert "has lost its beginning: " in verdicts["envelope"].reason
@@ -312,5 +315,5 @@ def test_a_socket_of_another_type_that_speaks_the_same_is_not_flagged(
     name: str, programs: dict[str, Any]
 ) -> None:
     pattern = reqrep.pattern(name).with_roles(**programs)
-    report = reqrep.run(Scenario(pattern, Fleet(2, 1), Workload(10)), transport="tcp")
+    report = run(Scenario(pattern, Fleet(2, 1), Workload(10)), transport="tcp")
     assert report.holds, str(report)

@@ -1,4 +1,4 @@
-"""Each pattern keeps its promises on real sockets, and does what it is there for."""
+"""Each pattern keeps its promises in every world, and does what it is there for."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from reqrep.harness.catalogue import pattern_names
 
 
 @pytest.mark.parametrize("name", pattern_names())
-def test_a_pattern_keeps_its_promises(name: str, transport: str) -> None:
-    report = reqrep.run(name, transport=transport)
+def test_a_pattern_keeps_its_promises(name: str, world: str, transport: str) -> None:
+    report = reqrep.run(name, world, transport)
     assert report.holds, str(report)
     assert report.statistics.ok == 100
     assert all(verdict.facts for verdict in report.verdicts)
@@ -21,61 +21,63 @@ def test_a_pattern_keeps_its_promises(name: str, transport: str) -> None:
 
 
 @pytest.mark.parametrize("name", pattern_names())
-def test_bodies_of_any_shape_go_through(name: str) -> None:
+def test_bodies_of_any_shape_go_through(name: str, world: str) -> None:
     pattern = reqrep.pattern(name)
     bodies = Sized(bytes=5000, frames=4, content="binary")
     workload = pattern.workload.replace(requests=20, bodies=bodies, service=(Constant(),))
-    report = reqrep.run(Scenario(pattern, workload=workload), transport="tcp")
+    report = reqrep.run(Scenario(pattern, workload=workload), world)
     assert report.holds, str(report)
 
 
 @pytest.mark.parametrize("name", pattern_names())
-def test_empty_frames_in_bodies_are_kept(name: str) -> None:
+def test_empty_frames_in_bodies_are_kept(name: str, world: str) -> None:
     pattern = reqrep.pattern(name)
     workload = pattern.workload.replace(
         requests=20, bodies=Sized(bytes=0, frames=3), service=(Constant(),)
     )
-    report = reqrep.run(Scenario(pattern, workload=workload))
+    report = reqrep.run(Scenario(pattern, workload=workload), world)
     assert report.holds, str(report)
     answer = report.history.of("ok")[0]
     assert len(answer.frames) in (0, 3)  # None where nobody is to be answered.
 
 
-def test_requests_of_req_clients_rotate_over_the_servers() -> None:
+def test_requests_of_req_clients_rotate_over_the_servers(world: str) -> None:
     fleet = Fleet(clients=1, workers=3)
-    report = reqrep.run(Scenario(reqrep.pattern("req-rep"), fleet, Workload(requests=30)))
+    report = reqrep.run(Scenario(reqrep.pattern("req-rep"), fleet, Workload(requests=30)), world)
     served = Counter(event.node for event in report.history.of("execute"))
     assert served == {"server-0": 10, "server-1": 10, "server-2": 10}
 
 
-def test_replies_of_the_asynchronous_server_leave_out_of_order() -> None:
+def test_replies_of_the_asynchronous_server_leave_out_of_order(world: str) -> None:
     workload = Workload(requests=40, arrival=ClosedLoop(window=10), service=(Uniform(0.0, 0.03),))
-    report = reqrep.run(Scenario(reqrep.pattern("dealer-router"), Fleet(clients=1), workload))
+    report = reqrep.run(
+        Scenario(reqrep.pattern("dealer-router"), Fleet(clients=1), workload), world
+    )
     assert report.holds, str(report)
     answered = [event.op for event in report.history.of("ok")]
     assert answered != sorted(answered, key=lambda op: int(op.partition(".")[2]))
 
 
-def test_idle_workers_share_the_work_of_slow_ones() -> None:
+def test_idle_workers_share_the_work_of_slow_ones(world: str) -> None:
     workload = Workload(requests=60, service=(Constant(0.02), Constant(0.0)))
     fleet = Fleet(clients=3, workers=2)
-    report = reqrep.run(Scenario(reqrep.pattern("load-balancing"), fleet, workload))
+    report = reqrep.run(Scenario(reqrep.pattern("load-balancing"), fleet, workload), world)
     served = Counter(event.node for event in report.history.of("execute"))
     assert report.holds, str(report)
     assert served["worker-1"] > 2 * served["worker-0"]
 
 
-def test_only_the_chosen_client_is_answered() -> None:
-    report = reqrep.run("custom-router-chosen", transport="tcp")
+def test_only_the_chosen_client_is_answered(world: str) -> None:
+    report = reqrep.run("custom-router-chosen", world)
     answered = {event.node for event in report.history.of("ok") if event.frames}
     executed = {event.op.partition(".")[0] for event in report.history.of("execute")}
     assert answered == {"client-0"}
     assert executed == {"c0", "c1", "c2", "c3"}
 
 
-def test_replies_go_to_the_partner_in_the_table() -> None:
+def test_replies_go_to_the_partner_in_the_table(world: str) -> None:
     pattern = reqrep.pattern("custom-router-table")
-    report = reqrep.run(Scenario(pattern, Fleet(clients=5), Workload(requests=50)))
+    report = reqrep.run(Scenario(pattern, Fleet(clients=5), Workload(requests=50)), world)
     assert report.holds, str(report)
     went = {(event.op.partition(".")[0], event.node) for event in report.history.of("ok")}
     assert went == {
@@ -89,8 +91,8 @@ def test_replies_go_to_the_partner_in_the_table() -> None:
     assert report.history.of("unreachable")
 
 
-def test_a_conversation_has_several_replies_to_each_request() -> None:
-    report = reqrep.run("custom-router", transport="tcp")
+def test_a_conversation_has_several_replies_to_each_request(world: str) -> None:
+    report = reqrep.run("custom-router", world)
     counts = report.statistics.messages
     assert counts["control server -> client"].received == 200
     assert counts["reply server -> client"].received == 100
@@ -102,7 +104,7 @@ def test_ten_clients_and_thousands_of_requests(name: str, transport: str) -> Non
     pattern = reqrep.pattern(name)
     fleet = Fleet(clients=10, workers=4)
     workload = pattern.workload.replace(requests=5000, service=(Constant(),))
-    report = reqrep.run(Scenario(pattern, fleet, workload), transport=transport)
+    report = reqrep.run(Scenario(pattern, fleet, workload), "threads", transport)
     assert report.holds, str(report)
 
 
@@ -111,5 +113,5 @@ def test_a_thousand_clients_on_ipc() -> None:
     scenario = Scenario(
         reqrep.pattern("load-balancing"), Fleet(clients=1000, workers=8), Workload(requests=5000)
     )
-    report = reqrep.run(scenario, transport="ipc")
+    report = reqrep.run(scenario, "threads", "ipc")
     assert report.holds, str(report)

@@ -135,7 +135,7 @@ DEFECTS = (
 
 @pytest.mark.parametrize("planted", DEFECTS, ids=lambda planted: planted.name)
 def test_a_planted_defect_breaks_the_property_that_it_is_there_for(planted: Planted) -> None:
-    report = reqrep.run(planted.scenario(planted.programs), transport="tcp")
+    report = reqrep.run(planted.scenario(planted.programs), "threads", "tcp")
     verdicts = {verdict.property: verdict for verdict in report.verdicts}
     assert verdicts[planted.broken].outcome == "broken", str(report)
     assert planted.says in verdicts[planted.broken].reason
@@ -145,7 +145,7 @@ def test_a_planted_defect_breaks_the_property_that_it_is_there_for(planted: Plan
 
 @pytest.mark.parametrize("planted", DEFECTS, ids=lambda planted: planted.name)
 def test_the_correct_program_is_not_flagged_in_the_same_scenario(planted: Planted) -> None:
-    report = reqrep.run(planted.scenario(planted.correct), transport="tcp")
+    report = reqrep.run(planted.scenario(planted.correct), "threads", "tcp")
     assert report.holds, str(report)
 
 
@@ -157,7 +157,7 @@ class TestTheChaptersOwnPair:
             client=programs.ChapterDealer, server=programs.chapter_router
         )
         workload = Workload(requests=2, timeout_s=0.5)
-        report = reqrep.run(Scenario(pattern, Fleet(clients=1), workload), transport="tcp")
+        report = reqrep.run(Scenario(pattern, Fleet(clients=1), workload), "threads", "tcp")
         verdicts = {verdict.property: verdict for verdict in report.verdicts}
         assert verdicts["envelope"].outcome == "broken"
         assert "the empty delimiter is missing" in verdicts["envelope"].reason
@@ -169,7 +169,7 @@ class TestTheChaptersOwnPair:
     def test_a_server_that_sleeps_where_it_should_read_blocks_the_head_of_the_line(self) -> None:
         pattern = reqrep.pattern("dealer-router").with_roles(server=programs.chapter_sleeper)
         workload = Workload(requests=4, arrival=ClosedLoop(window=2))
-        report = reqrep.run(Scenario(pattern, Fleet(clients=2), workload), transport="tcp")
+        report = reqrep.run(Scenario(pattern, Fleet(clients=2), workload), "threads", "tcp")
         verdicts = {verdict.property: verdict for verdict in report.verdicts}
         assert verdicts["head-of-line"].outcome == "broken"
         assert "head-of-line blocking" in verdicts["head-of-line"].reason
@@ -183,5 +183,5 @@ class TestTheChaptersOwnPair:
             requests=20, arrival=ClosedLoop(window=2), service=(Occasional(slow_s=0.6, one_in=4),)
         )
         scenario = Scenario(reqrep.pattern("dealer-router"), Fleet(clients=2), workload)
-        report = reqrep.run(scenario, transport="tcp")
+        report = reqrep.run(scenario, "threads", "tcp")
         assert report.holds, str(report)
