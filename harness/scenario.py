@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from .errors import MisuseError
@@ -32,6 +34,7 @@ class Scenario(Value, frozen=True):
     fleet: Fleet | None = None
     workload: Workload | None = None
     seed: int = 0
+    faults: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.pattern, Pattern):
@@ -84,19 +87,7 @@ class Scenario(Value, frozen=True):
         Raises:
             MisuseError: A program of yours cannot be found by name in another process.
         """
-        roles = {
-            role: reference_to(program, f"the program of role {role!r}")
-            for role, program in self.pattern.changed.items()
-        }
-        from .catalogue import pattern
-
-        reference = self.pattern.reference or self.pattern.name
-        if pattern(reference).with_roles(**self.pattern.changed) != self.pattern:
-            raise MisuseError(
-                f"this pattern {reference!r} is not the one that is found by that name, changed by "
-                "with_roles(); give it a name of its own at the top of a module"
-            )
-        name = _PatternName(reference, roles)
+        name = PatternName.of(self.pattern)
         return msgspec.json.encode(_Written(name, self.nodes, self.demand, self.seed)).decode()
 
     @staticmethod
@@ -106,33 +97,60 @@ class Scenario(Value, frozen=True):
         Raises:
             MisuseError: The text is not one, with the place where it fails.
         """
-        from .catalogue import pattern
-
         try:
             written = msgspec.json.decode(text, type=_Written)
         except msgspec.DecodeError as error:
             raise MisuseError(f"this is not a scenario: {error}") from error
-        programs = {
-            role: resolve(reference, f"a program for the role {role!r}")
-            for role, reference in written.pattern.roles.items()
-        }
-        found = pattern(written.pattern.name)
-        if programs:
-            found = found.with_roles(**programs)
-        return Scenario(found, written.fleet, written.workload, written.seed)
+        return Scenario(written.pattern.find(), written.fleet, written.workload, written.seed)
 
 
-class _PatternName(Value, frozen=True):
+class PatternName(Value, frozen=True):
     """A pattern in JSON: its name, and the names of the programs that were replaced."""
 
     name: str
     roles: dict[str, str] = msgspec.field(default_factory=dict)
 
+    @staticmethod
+    def of(pattern: Pattern) -> PatternName:
+        """The name by which a pattern is found in another process.
+
+        Raises:
+            MisuseError: A program of yours cannot be found by name there.
+        """
+        from .catalogue import pattern as find
+
+        roles = {
+            role: reference_to(program, f"the program of role {role!r}")
+            for role, program in pattern.changed.items()
+        }
+        reference = pattern.reference or pattern.name
+        if find(reference).with_roles(**pattern.changed) != pattern:
+            raise MisuseError(
+                f"this pattern {reference!r} is not the one that is found by that name, changed by "
+                "with_roles(); give it a name of its own at the top of a module"
+            )
+        return PatternName(reference, roles)
+
+    def find(self) -> Pattern:
+        """The pattern of that name, with those programs.
+
+        Raises:
+            MisuseError: It is not there, or a program is not.
+        """
+        from .catalogue import pattern as find
+
+        programs = {
+            role: resolve(reference, f"a program for the role {role!r}")
+            for role, reference in self.roles.items()
+        }
+        found = find(self.name)
+        return found.with_roles(**programs) if programs else found
+
 
 class _Written(Value, frozen=True):
     """A scenario in JSON."""
 
-    pattern: _PatternName
+    pattern: PatternName
     fleet: Fleet
     workload: Workload
     seed: int = 0

@@ -20,7 +20,7 @@ EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 """What a shell sees of a command whose reader has gone."""
 
-COMMANDS = ("list", "run")
+COMMANDS = ("list", "run", "search", "replay")
 
 
 @contextmanager

@@ -131,7 +131,7 @@ def _workload(
     if rate is not None:
         changes["arrival"] = OpenLoop(rate_per_s=rate)
     if body is not None:
-        changes["bodies"] = _bodies(body)
+        changes["bodies"] = bodies_of(body)
     if service_ms is not None:
         changes["service"] = (Constant(service_ms / 1000),)
     if timeout is not None:
@@ -139,7 +139,7 @@ def _workload(
     return workload.replace(**changes) if changes else workload
 
 
-def _bodies(text: str) -> Bodies:
+def bodies_of(text: str) -> Bodies:
     if text == "faker":
         return UserDirectory()
     if ":" in text:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ..drive import Driver
     from ..property import Verdict
     from ..run import Report
+    from ..search.hunt import Search
+    from ..search.trial import Attempt
 
 COLOURS = {"holds": "green", "broken": "bold red", "unknown": "yellow"}
 RECENT_LATENCIES = 20
@@ -51,6 +53,49 @@ def progress_bar(requests: int) -> Iterator[Callable[[list[Driver]], None]]:
             progress.update(task, completed=answered, figures=figures)
 
         yield show
+
+
+@contextmanager
+def search_bar(
+    scenarios: int | None, minutes: float | None
+) -> Iterator[tuple[Callable[[Search], None], Callable[[int, Attempt], None]]]:
+    """A bar for a search and for a shrinking; nothing where there is no terminal.
+
+    Args:
+        scenarios, minutes: The budget; None where it has no such end.
+    """
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[figures]}"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
+        total = scenarios if minutes is None else minutes * 60
+        task = progress.add_task("searching", total=total, figures="starting")
+
+        def searched(search: Search) -> None:
+            tally = search.tally
+            figures = (
+                f"{tally.scenarios:,} scenarios, {tally.scenarios / search.elapsed_s:,.0f}/s, "
+                f"{len(tally.behaviours):,} behaviours, {sum(tally.struck.values()):,} faults"
+            )
+            done = tally.scenarios if minutes is None else search.elapsed_s
+            progress.update(task, completed=done, figures=figures)
+
+        def stepped(runs: int, least: Attempt) -> None:
+            scenario = least.trial.scenario
+            figures = (
+                f"{runs:,} runs; {scenario.nodes.clients} clients, {scenario.demand.requests} "
+                f"requests, {len(least.taken)} deviations"
+            )
+            what = "shrinking" if least.broken is not None else "every schedule"
+            progress.update(task, description=what, total=None, figures=figures)
+
+        yield searched, stepped
 
 
 def print_report(report: Report) -> None:

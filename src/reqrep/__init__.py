@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from .harness.references import resolve as resolve
     from .harness.run import Report as Report, run as run
     from .harness.scenario import Scenario as Scenario
+    from .harness.search.counterexample import replay as replay
+    from .harness.search.result import search as search
+    from .harness.search.space import Limits as Limits
+    from .harness.search.trial import Trial as Trial
     from .harness.workload import (
         Bursts as Bursts,
         ClosedLoop as ClosedLoop,
@@ -67,6 +71,10 @@ _HOMES = {
     "references": ("resolve",),
     "run": ("Report", "run"),
     "scenario": ("Scenario",),
+    "search.counterexample": ("replay",),
+    "search.result": ("search",),
+    "search.space": ("Limits",),
+    "search.trial": ("Trial",),
     "workload": (
         "Bursts",
         "ClosedLoop",

@@ -1,0 +1,167 @@
+"""`reqrep search`: many simulated scenarios, until one breaks or the budget is spent."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..errors import MisuseError
+from .command import blamed
+from .run_command import bodies_of
+
+if TYPE_CHECKING:
+    from ..search.space import Space
+
+FOLDER = "reqrep-failures"
+
+
+@click.command("search", short_help="Look for a scenario that breaks what a pattern promises.")
+@click.argument("pattern")
+@click.option("--scenarios", type=int, help="How many to try, at most.  [default: 1000]")
+@click.option("--minutes", type=float, help="How long to try.")
+@click.option("--jobs", type=int, help="Processes.  [default: one for each core]")
+@click.option("--property", "names", multiple=True, help="Judge this one; may be repeated.")
+@click.option("--clients", type=int, help="Fleets of up to so many.  [default: 3]")
+@click.option("--workers", type=int, help="Likewise.  [default: 3]")
+@click.option("--requests", type=int, help="Up to so many requests in all.  [default: 12]")
+@click.option("--body", metavar="SIZE[xFRAMES]|faker|MODULE:NAME", help="What requests carry.")
+@click.option("--timeout", type=float, help="Virtual seconds that an op may stay open.")
+@click.option("--transport", default="tcp", show_default=True, help="Whose rules hold.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the whole search.")
+@click.option("--keep-going", is_flag=True, help="Go on after a break; group the same ones.")
+@click.option("--exhaustive", is_flag=True, help="Every schedule of one tiny scenario instead.")
+@click.option("--deviations", type=int, default=2, show_default=True, help="Of --exhaustive.")
+@click.option("--out", default=FOLDER, show_default=True, help="Where counterexamples are kept.")
+@click.option("--json", "json_to", metavar="FILE|-", help="Write the result as JSON.")
+@click.option("--quiet", is_flag=True, help="No progress bar, no text.")
+def command(
+    pattern: str,
+    scenarios: int | None,
+    minutes: float | None,
+    jobs: int | None,
+    names: tuple[str, ...],
+    clients: int | None,
+    workers: int | None,
+    requests: int | None,
+    body: str | None,
+    timeout: float | None,
+    transport: str,
+    seed: int,
+    keep_going: bool,
+    exhaustive: bool,
+    deviations: int,
+    out: str,
+    json_to: str | None,
+    quiet: bool,
+) -> None:
+    """Try many scenarios of PATTERN in the simulated world, each a little different.
+
+    Fleet, load, pace, faults and every decision of the network are drawn anew for each. What
+    breaks is made as small as it gets, told as a story of a few lines, and kept in a file that
+    `reqrep replay` runs again. When nothing breaks, a figure says what that is worth.
+    """
+    with blamed():
+        from ..catalogue import pattern as find
+        from ..fleet import Fleet
+        from ..search.space import Limits, Space
+
+        if scenarios is not None and minutes is not None:
+            raise MisuseError(
+                f"--scenarios {scenarios} and --minutes {minutes:g} exclude each other: "
+                "a search ends by number or by time"
+            )
+        least = Limits()
+        tiny = Fleet(clients=1, workers=2) if exhaustive else least.fleet
+        space = Space(
+            find(pattern),
+            Limits(
+                fleet=Fleet(
+                    tiny.clients if clients is None else clients,
+                    tiny.workers if workers is None else workers,
+                ),
+                requests=(2 if exhaustive else least.requests) if requests is None else requests,
+                bodies=None if body is None else bodies_of(body),
+                timeout_s=least.timeout_s if timeout is None else timeout,
+                transport=transport,
+                seed=seed,
+            ),
+        )
+        show = not quiet and json_to != "-"
+        if exhaustive:
+            status = _exhaust(space, names, deviations, Path(out), show)
+        else:
+            status = _search(
+                space, names, scenarios, minutes, jobs, keep_going, Path(out), json_to, show
+            )
+        sys.exit(status)
+
+
+def _search(
+    space: Space,
+    names: tuple[str, ...],
+    scenarios: int | None,
+    minutes: float | None,
+    jobs: int | None,
+    keep_going: bool,
+    out: Path,
+    json_to: str | None,
+    show: bool,
+) -> int:
+    from ..report.terminal import search_bar
+    from ..run import EXIT_BROKEN, EXIT_HOLDS
+    from ..search.result import search
+
+    total = (1000 if scenarios is None else scenarios) if minutes is None else None
+    shown = search_bar(total, minutes) if show else nullcontext((None, None))
+    with shown as (progress, on_step):
+        result = search(
+            space.pattern,
+            space.limits,
+            scenarios=scenarios,
+            minutes=minutes,
+            jobs=jobs or os.cpu_count() or 1,
+            properties=names,
+            keep_going=keep_going,
+            out=out,
+            progress=progress,
+            on_step=on_step,
+        )
+    if json_to is not None:
+        import msgspec
+
+        text = msgspec.json.format(msgspec.json.encode(result.to_data()), indent=2).decode()
+        if json_to == "-":
+            click.echo(text)
+        else:
+            Path(json_to).write_text(text + "\n")
+    if show:
+        click.echo(str(result))
+    return EXIT_HOLDS if result.holds else EXIT_BROKEN
+
+
+def _exhaust(space: Space, names: tuple[str, ...], deviations: int, out: Path, show: bool) -> int:
+    from ..report.terminal import search_bar
+    from ..run import EXIT_BROKEN, EXIT_HOLDS
+    from ..search.exhaust import exhaust
+    from ..search.result import keep, replay_lines
+    from ..search.story import story
+
+    shown = search_bar(None, None) if show else nullcontext((None, None))
+    with shown as (_, on_step):
+        runs, broken = exhaust(space, names, deviations, on_step)
+    if broken is not None:
+        path = keep(broken, out)
+        if show:
+            click.echo(story(broken, replay_lines(path)))
+        return EXIT_BROKEN
+    if show:
+        click.echo(
+            f"none of these {runs:,} runs breaks it: every schedule with at most {deviations} "
+            f"deviations of {space.plain!r}"
+        )
+    return EXIT_HOLDS

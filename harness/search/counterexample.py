@@ -1,0 +1,213 @@
+"""Counterexamples: the file that keeps a break, and what becomes of it later.
+
+A file is small JSON with a version: the scenario by the names of its programs, the
+transport, the deviations from calm, and what broke. It says nothing of the machine, the process or the
+Python that found it, and depends on none of them. What this version does not know it refuses, so
+that nothing is replayed by half.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from ..errors import MisuseError, NodeFailed, PropertyBroken
+from ..scenario import Scenario
+from ..values import Value
+from .deciders import Deviations
+from .story import story
+from .trial import Attempt, Trial, attempt, laboratory, promised
+
+VERSION = 1
+"""Of the file. A reader refuses one that is newer."""
+
+Fate = Literal["still broken", "fixed", "no longer applies"]
+
+
+class Outdated(MisuseError):
+    """A counterexample is of a program, a role or a fault that is not there any more."""
+
+
+class _File(Value, frozen=True):
+    """What stands in the file, in this order."""
+
+    reqrep: int
+    property: str
+    reason: str
+    scenario: msgspec.Raw
+    transport: str
+    deviations: tuple[tuple[int, int], ...]
+    digest: str
+
+
+class Counterexample:
+    """A break that can be seen again.
+
+    Args:
+        trial: What breaks, its decisions listed.
+        broken: The name of the property that broke.
+        reason: How, as the checker said it.
+        digest: Of the history.
+    """
+
+    def __init__(self, trial: Trial, broken: str, reason: str, digest: str) -> None:
+        self.trial = trial
+        self.broken = broken
+        self.reason = reason
+        self.digest = digest
+
+    @classmethod
+    def of(cls, broken: Attempt) -> Counterexample:
+        """The counterexample that an attempt is."""
+        verdict = broken.broken
+        assert verdict is not None
+        return cls(broken.replayable, verdict.property, verdict.reason, broken.history.digest)
+
+    def save(self, path: str | Path) -> None:
+        """Write the file.
+
+        Raises:
+            MisuseError: It cannot be written, or a program cannot be named in it.
+        """
+        text = self.to_json()
+        try:
+            Path(path).write_bytes(text)
+        except OSError as error:
+            raise MisuseError(f"the counterexample cannot be written to {path}: {error}") from error
+
+    def to_json(self) -> bytes:
+        """What the file holds.
+
+        Raises:
+            MisuseError: A program cannot be named in it.
+        """
+        decider = self.trial.decider
+        assert isinstance(decider, Deviations)
+        written = _File(
+            VERSION,
+            self.broken,
+            self.reason,
+            msgspec.Raw(self.trial.scenario.to_json().encode()),
+            self.trial.transport,
+            decider.pairs,
+            self.digest,
+        )
+        return msgspec.json.format(msgspec.json.encode(written), indent=1) + b"\n"
+
+    @classmethod
+    def load(cls, path: str | Path) -> Counterexample:
+        """Read a file that `save` wrote.
+
+        Raises:
+            MisuseError: It cannot be read, is none, is cut off, or is of a newer version.
+            Outdated: The scenario in it cannot be made any more.
+        """
+        try:
+            text = Path(path).read_bytes()
+        except OSError as error:
+            raise MisuseError(f"{path} cannot be read: {error}") from error
+        try:
+            version = msgspec.json.decode(text, type=_Version).reqrep
+        except msgspec.DecodeError as error:
+            raise MisuseError(f"{path} is no counterexample of reqrep: {error}") from error
+        if version > VERSION:
+            raise MisuseError(
+                f"{path} is of version {version}, and this reqrep reads versions up to {VERSION}; "
+                "install a newer one"
+            )
+        try:
+            written = msgspec.json.decode(text, type=_File)
+        except msgspec.DecodeError as error:
+            raise MisuseError(f"{path} is damaged: {error}") from error
+        try:
+            scenario = Scenario.from_json(bytes(written.scenario))
+        except MisuseError as error:
+            raise Outdated(str(error)) from error
+        trial = Trial(scenario, written.transport, Deviations(written.deviations))
+        return cls(trial, written.property, written.reason, written.digest)
+
+    def again(self) -> Replayed:
+        """Run it again.
+
+        What is judged is the property that broke, and all else that the pattern promises.
+        """
+        try:
+            names = dict.fromkeys([self.broken, *(p.name for p in promised(self.trial.scenario))])
+            with laboratory():
+                seen = attempt(self.trial, promised(self.trial.scenario, list(names)))
+        except (MisuseError, NodeFailed) as error:
+            return Replayed("no longer applies", str(error))
+        broken = {
+            verdict.property: verdict for verdict in seen.verdicts if verdict.outcome == "broken"
+        }
+        same = broken.get(self.broken)
+        if same is not None:
+            exactly = seen.history.digest == self.digest
+            why = "" if exactly else "; the run is another one than when it was found"
+            return Replayed("still broken", f"{same.property}: {same.reason}{why}", seen)
+        if broken:
+            other = next(iter(broken.values()))
+            return Replayed(
+                "no longer applies",
+                f"{self.broken} holds, and something else is broken, {other.property}: "
+                f"{other.reason}",
+                seen,
+            )
+        unknown = next((v for v in seen.verdicts if v.property == self.broken and not v), None)
+        if unknown is not None:
+            return Replayed(
+                "no longer applies", f"{self.broken} is unknown: {unknown.reason}", seen
+            )
+        return Replayed("fixed", f"{self.broken} holds where it was broken: {self.reason}", seen)
+
+
+class Replayed:
+    """What became of a counterexample.
+
+    Args:
+        fate: `still broken`, `fixed` or `no longer applies`.
+        why: A sentence.
+        attempt: The run; None if there was none.
+    """
+
+    def __init__(self, fate: Fate, why: str, attempt: Attempt | None = None) -> None:
+        self.fate = fate
+        self.why = why
+        self.attempt = attempt
+
+    def check(self) -> Replayed:
+        """Itself, if the break is fixed.
+
+        Raises:
+            PropertyBroken: It is still broken, with the story; or it no longer applies.
+        """
+        if self.fate != "fixed":
+            raise PropertyBroken(f"{self.fate}: {self.why}\n{self.story}")
+        return self
+
+    @property
+    def story(self) -> str:
+        """What happens, if something is broken."""
+        told = self.attempt is not None and self.attempt.broken is not None
+        return story(self.attempt) if told else ""  # type: ignore[arg-type]
+
+
+class _Version(msgspec.Struct):
+    reqrep: int
+
+
+def replay(path: str | Path) -> Replayed:
+    """Run a saved counterexample again.
+
+        def test_no_reply_goes_astray():
+            reqrep.replay("failures/reply-identity-1.json").check()
+
+    Raises:
+        MisuseError: The file cannot be read; see `Counterexample.load`.
+    """
+    try:
+        return Counterexample.load(path).again()
+    except Outdated as error:
+        return Replayed("no longer applies", str(error))

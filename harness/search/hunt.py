@@ -1,0 +1,214 @@
+"""The search: many trials, on all cores, until one breaks or the budget is spent.
+
+Trials are handed out in batches, in order. When one breaks, the batches before it are still
+waited for, and the break with the lowest number counts: so a search finds the same whether
+one process makes it or eight.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from multiprocessing import get_context
+
+import msgspec
+
+from ..errors import MisuseError
+from ..property import Property
+from ..scenario import PatternName, Scenario
+from .shrink import Shrinker
+from .space import Limits, Space
+from .tally import Tally
+from .trial import Attempt, attempt, breach, laboratory, promised
+
+BATCH_S = 0.5
+"""How long a batch should take, in real seconds: often enough for a progress bar."""
+
+Progress = Callable[["Search"], None]
+
+
+class Found(msgspec.Struct):
+    """A break of a search.
+
+    Args:
+        number: Of the trial, from 0.
+        breach: What breaks and how; breaks of one kind have the same.
+        times: How often it was met.
+    """
+
+    number: int
+    breach: str
+    times: int = 1
+
+
+class Batch(msgspec.Struct):
+    """What came of some trials in a row: a tally, and the first of each kind of break."""
+
+    first: int
+    count: int
+    tally: Tally
+    found: list[Found]
+    seconds: float
+
+
+def run_batch(
+    space: Space, properties: list[Property], first: int, count: int, *, keep_going: bool
+) -> Batch:
+    """Run trials `first` to `first + count - 1`; without `keep_going` up to the first break."""
+    begun = time.perf_counter()
+    tally, found = Tally(), dict[str, Found]()
+    with laboratory():
+        for number in range(first, first + count):
+            tried = attempt(space.trial(number), properties)
+            tally.take(tried)
+            if tried.broken is not None:
+                kind = breach(tried.broken)
+                if kind in found:
+                    found[kind].times += 1
+                else:
+                    found[kind] = Found(number, kind)
+                if not keep_going:
+                    break
+    return Batch(first, count, tally, list(found.values()), time.perf_counter() - begun)
+
+
+class Search:
+    """A search in progress, and what came of it.
+
+    Args:
+        space: Where trials are drawn from.
+        properties: Names of what is judged; empty takes what the pattern promises.
+        scenarios: How many trials, at most; None for no limit but the time.
+        seconds: How long, in real time; None for no limit but the number.
+        jobs: How many processes.
+        keep_going: Go on after a break, and group those that are the same.
+
+    Attributes:
+        tally: Of all batches that are done.
+        found: The breaks, the lowest number first.
+        elapsed_s: How long it took, shrinking left out.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        properties: tuple[str, ...] = (),
+        *,
+        scenarios: int | None = 1000,
+        seconds: float | None = None,
+        jobs: int = 1,
+        keep_going: bool = False,
+    ) -> None:
+        if scenarios is None and seconds is None:
+            raise MisuseError("a search needs an end: give a number of scenarios, or a time")
+        self.space = space
+        self.names = properties
+        self.scenarios = scenarios
+        self.seconds = seconds
+        self.jobs = jobs
+        self.keep_going = keep_going
+        self.properties = promised(Scenario(space.pattern), properties)
+        self.tally = Tally()
+        self.found: list[Found] = []
+        self.elapsed_s = 0.0
+        self._next = 0
+        self._begun = 0.0
+        self._rate = 20.0  # Trials a second of one process, as measured so far.
+
+    def run(self, progress: Progress | None = None) -> Search:
+        """Search until something breaks or the budget is spent."""
+        self._begun = time.monotonic()
+        batches = self._in_processes() if self.jobs > 1 else self._here()
+        for batch in batches:
+            self.tally.merge(batch.tally)
+            self._take(batch.found)
+            self._rate = max(1.0, batch.tally.scenarios / max(batch.seconds, 1e-6))
+            self.elapsed_s = time.monotonic() - self._begun
+            if progress is not None:
+                progress(self)
+        return self
+
+    def _take(self, found: list[Found]) -> None:
+        known = {each.breach: each for each in self.found}
+        for each in found:
+            if each.breach in known:
+                known[each.breach].times += each.times
+                known[each.breach].number = min(known[each.breach].number, each.number)
+            else:
+                self.found.append(each)
+        self.found.sort(key=lambda each: each.number)
+
+    # --- handing out ------------------------------------------------------------
+
+    def _batches(self) -> Iterator[tuple[int, int]]:
+        """First and number of each batch, until the budget is spent or something broke."""
+        while self.keep_going or not self.found:
+            count = max(1, int(self._rate * BATCH_S))
+            if self.scenarios is not None:
+                count = min(count, self.scenarios - self._next)
+            if count < 1 or (
+                self.seconds is not None and time.monotonic() - self._begun >= self.seconds
+            ):
+                return
+            yield self._next, count
+            self._next += count
+
+    def _here(self) -> Iterator[Batch]:
+        with laboratory():
+            for first, count in self._batches():
+                yield run_batch(
+                    self.space, self.properties, first, count, keep_going=self.keep_going
+                )
+
+    def _in_processes(self) -> Iterator[Batch]:
+        pool = ProcessPoolExecutor(
+            self.jobs,
+            get_context("spawn"),
+            _prepare,
+            (list(sys.path), PatternName.of(self.space.pattern), self.space.limits, self.names),
+        )
+        running: set[Future[Batch]] = set()
+        try:
+            batches = self._batches()
+            while True:
+                while len(running) < 2 * self.jobs and (batch := next(batches, None)) is not None:
+                    running.add(pool.submit(_run_prepared, *batch, self.keep_going))
+                if not running:
+                    return
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
+        finally:
+            # After Ctrl-C, too: nobody waits for a batch that nobody wants.
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def shrunk(
+        self, found: Found, on_step: Callable[[int, Attempt], None] | None = None
+    ) -> Attempt:
+        """The least attempt that breaks in the way of a break that was found."""
+        with laboratory():
+            first = attempt(self.space.trial(found.number), self.properties)
+            return Shrinker(first, self.properties, on_step).run()
+
+
+# --- in another process ---------------------------------------------------------
+
+_prepared: tuple[Space, list[Property]]
+
+
+def _prepare(path: list[str], name: PatternName, limits: Limits, names: tuple[str, ...]) -> None:
+    """A new process learns what it is to search."""
+    global _prepared
+    sys.path[:] = path
+    # Ctrl-C is for the process that the user sees; it ends this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    space = Space(name.find(), limits)
+    _prepared = space, promised(Scenario(space.pattern), names)
+
+
+def _run_prepared(first: int, count: int, keep_going: bool) -> Batch:
+    space, properties = _prepared
+    return run_batch(space, properties, first, count, keep_going=keep_going)

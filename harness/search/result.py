@@ -1,0 +1,219 @@
+"""What came of a search, for a person, for a test, and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import MisuseError, PropertyBroken
+from ..pattern import Pattern
+from .counterexample import Counterexample
+from .hunt import Found, Progress, Search
+from .space import Limits, Space
+from .story import story
+from .tally import CONFIDENCE, Tally
+from .trial import Attempt
+
+Step = Callable[[int, Attempt], None]
+
+
+@dataclass(frozen=True)
+class Break:
+    """One way in which a promise breaks.
+
+    Args:
+        found: Which trial broke first, and how often it happened.
+        attempt: The least one that breaks in this way.
+        path: Where the counterexample is kept; None if it is not.
+    """
+
+    found: Found
+    attempt: Attempt
+    path: Path | None = None
+
+    @property
+    def story(self) -> str:
+        """What was promised, what happened, what it takes, and how to see it again."""
+        return story(self.attempt, () if self.path is None else replay_lines(self.path))
+
+
+def replay_lines(path: Path) -> tuple[str, str]:
+    """A command and a test that replay a counterexample."""
+    name = path.stem.replace("-", "_").replace(".", "_")
+    return (
+        f"replay: reqrep replay {path}",
+        f'test:   def test_{name}(): reqrep.replay("{path}").check()',
+    )
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What came of a search.
+
+    Args:
+        space: What was searched.
+        tally: What was tried and seen.
+        breaks: What broke, each as small as it gets.
+        seconds: How long it took, shrinking left out.
+        properties: The names of those that were judged.
+    """
+
+    space: Space
+    tally: Tally
+    breaks: tuple[Break, ...]
+    seconds: float
+    properties: tuple[str, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing broke."""
+        return not self.breaks
+
+    def check(self) -> Searched:
+        """Itself, if nothing broke.
+
+        Raises:
+            PropertyBroken: Something did; the message has the stories.
+        """
+        if self.breaks:
+            raise PropertyBroken(str(self))
+        return self
+
+    @property
+    def never(self) -> list[str]:
+        """What was never exercised, in words."""
+        return self.tally.never(self.properties, self.space.limits.faults)
+
+    def __str__(self) -> str:
+        told = [each.story for each in self.breaks]
+        return "\n\n".join([*told, self.summary])
+
+    @property
+    def summary(self) -> str:
+        """How much was tried, and what it is worth."""
+        tally = self.tally
+        lines = [
+            f"{self.space.pattern.name}: {tally.scenarios:,} scenarios in {self.seconds:.1f} s, "
+            f"{tally.scenarios / max(self.seconds, 1e-9):,.0f} a second; "
+            f"{len(tally.behaviours):,} distinct behaviours"
+        ]
+        if tally.struck:
+            struck = ", ".join(f"{kind} in {n:,}" for kind, n in sorted(tally.struck.items()))
+            lines.append(f"faults that struck: {struck}")
+        if self.breaks:
+            for each in self.breaks:
+                lines.append(
+                    f"broken {each.found.times:,} times, first in scenario {each.found.number:,}: "
+                    f"{each.found.breach}"
+                )
+        else:
+            lines.append(
+                f"nothing broke: with {CONFIDENCE:.0%} confidence fewer than {tally.bound:.2%} of such "
+                f"scenarios do; about {tally.unseen:.0%} of further ones would show a behaviour not seen yet"
+            )
+        if self.never:
+            lines.append("never exercised: " + "; ".join(self.never))
+        return "\n".join(lines)
+
+    def to_data(self) -> dict[str, Any]:
+        """The result as plain data, for JSON."""
+        tally = self.tally
+        return {
+            "pattern": self.space.pattern.name,
+            "transport": self.space.limits.transport,
+            "seed": self.space.limits.seed,
+            "scenarios": tally.scenarios,
+            "seconds": self.seconds,
+            "scenarios_per_second": tally.scenarios / max(self.seconds, 1e-9),
+            "behaviours": len(tally.behaviours),
+            "bound": tally.bound,
+            "unseen": tally.unseen,
+            "struck": tally.struck,
+            "never": self.never,
+            "breaks": [
+                {
+                    "property": each.attempt.broken.property if each.attempt.broken else "",
+                    "breach": each.found.breach,
+                    "scenario": each.found.number,
+                    "times": each.found.times,
+                    "file": str(each.path) if each.path is not None else None,
+                    "story": each.story,
+                }
+                for each in self.breaks
+            ],
+        }
+
+
+def search(
+    what: Pattern | str,
+    limits: Limits | None = None,
+    *,
+    scenarios: int | None = None,
+    minutes: float | None = None,
+    jobs: int = 1,
+    properties: tuple[str, ...] = (),
+    keep_going: bool = False,
+    out: str | Path | None = None,
+    progress: Progress | None = None,
+    on_step: Step | None = None,
+) -> Searched:
+    """Look for a scenario in the simulated world that breaks what a pattern promises.
+
+        >>> reqrep.search("req-rep", scenarios=50).holds
+        True
+
+    Args:
+        what: A pattern, or its name.
+        limits: How far the scenarios go, and the master seed; None for the usual ones.
+        scenarios: How many to try, at most; None for 1,000, unless there is a time.
+        minutes: How long to try, in real time; None for no limit.
+        jobs: How many processes; with more than one the pattern must be found by name in them.
+        properties: Names of what is judged; empty takes all that the pattern promises.
+        keep_going: Go on after a break, and group those that are the same.
+        out: A folder for the counterexamples; None keeps none.
+        progress: Called after each batch.
+        on_step: Called after each attempt of a shrinking.
+
+    Raises:
+        MisuseError: A program calls what is not simulated, or something is not there.
+    """
+    from ..catalogue import pattern as find
+
+    space = Space(find(what) if isinstance(what, str) else what, limits or Limits())
+    if scenarios is None and minutes is None:
+        scenarios = 1000
+    seconds = None if minutes is None else minutes * 60
+    hunt = Search(
+        space, properties, scenarios=scenarios, seconds=seconds, jobs=jobs, keep_going=keep_going
+    ).run(progress)
+    folder = None if out is None else Path(out)
+    breaks = []
+    for found in hunt.found:
+        least = hunt.shrunk(found, on_step)
+        breaks.append(Break(found, least, keep(least, folder) if folder is not None else None))
+    names = tuple(each.name for each in hunt.properties)
+    return Searched(space, hunt.tally, tuple(breaks), hunt.elapsed_s, names)
+
+
+def keep(broken: Attempt, folder: Path) -> Path:
+    """Save a counterexample under a name of its own.
+
+    Raises:
+        MisuseError: It cannot be written.
+    """
+    example = Counterexample.of(broken)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MisuseError(f"the folder {folder} cannot be made: {error}") from error
+    text = example.to_json()
+    stem = f"{broken.trial.scenario.pattern.name}-{example.broken}"
+    number = 1
+    while (path := folder / f"{stem}-{number}.json").exists():
+        if path.read_bytes() == text:
+            return path  # The same break as an earlier search found.
+        number += 1
+    example.save(path)
+    return path

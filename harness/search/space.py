@@ -1,0 +1,136 @@
+"""What a search draws its scenarios from.
+
+Swarm testing (Groce et al., ISSTA 2012): each scenario leaves out most of what could be in it. A
+random subset of the kinds of fault, one way to decide, one size of fleet, one pace: features that
+are always on hide what only their absence shows. Scenario number i of a seed is the same
+whoever runs it, so it matters not how many processes share a search.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from ..errors import MisuseError
+from ..fleet import Fleet
+from ..pattern import Pattern
+from ..scenario import Scenario
+from ..values import Value, require_count
+from ..workload import (
+    Bodies,
+    ClosedLoop,
+    Constant,
+    Occasional,
+    ServiceTime,
+    Sized,
+    Uniform,
+    Workload,
+)
+from .deciders import Decider, FewDeviations, Overtaking, RandomWalk
+from .trial import Trial
+
+SERVICES: tuple[ServiceTime, ...] = (
+    Constant(0.0),
+    Constant(0.001),
+    Uniform(0.0, 0.005),
+    Occasional(slow_s=0.3, one_in=4),
+)
+"""How long work takes: no time, some, of uneven length, and now and then very long."""
+
+
+class Limits(Value, frozen=True):
+    """How far a search goes.
+
+    Args:
+        fleet: Fleets are drawn up to this size.
+        requests: Up to how many requests of the whole fleet.
+        bodies: What they carry; None draws it.
+        service: How long the work takes; None draws it.
+        timeout_s: How long an op may stay open, in virtual seconds.
+        transport: Whose rules hold.
+        faults: The kinds of fault that may be in a plan.
+        most_faults: How many faults one plan may have.
+        seed: The master seed.
+    """
+
+    fleet: Fleet = Fleet(clients=3, workers=3)
+    requests: int = 12
+    bodies: Bodies | None = None
+    service: tuple[ServiceTime, ...] | None = None
+    timeout_s: float = 5.0
+    transport: str = "tcp"
+    faults: tuple[str, ...] = ()
+    most_faults: int = 3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_count("Limits.requests", self.requests)
+        require_count("Limits.most_faults", self.most_faults)
+        require_count("Limits.seed", self.seed, least=0)
+
+
+@dataclass(frozen=True)
+class Space:
+    """Where scenarios are drawn from.
+
+    Args:
+        pattern: Its scenarios.
+        limits: How far they go.
+    """
+
+    pattern: Pattern
+    limits: Limits = Limits()
+
+    @property
+    def is_lockstep(self) -> bool:
+        """Whether a client keeps one request open."""
+        return hasattr(self.pattern.role("client").program, "call")
+
+    @property
+    def plain(self) -> Scenario:
+        """The scenario at the limits, with nothing drawn."""
+        limits = self.limits
+        workload = Workload(
+            requests=limits.requests,
+            bodies=limits.bodies or Sized(1),
+            service=limits.service or (Constant(),),
+            timeout_s=limits.timeout_s,
+        )
+        return Scenario(self.pattern, limits.fleet, workload, limits.seed)
+
+    def trial(self, number: int) -> Trial:
+        """Scenario `number` of this space."""
+        random = Random(f"space/{self.limits.seed}/{number}")
+        clients = random.randint(1, self.limits.fleet.clients)
+        workers = random.randint(1, self.limits.fleet.workers)
+        fleet = Fleet(clients, workers if self.pattern.is_sizable else self.pattern.fleet.workers)
+        scenario = Scenario(self.pattern, fleet, self._workload(random), random.getrandbits(32))
+        return Trial(self._with_faults(scenario, random), self.limits.transport, _decider(random))
+
+    def _workload(self, random: Random) -> Workload:
+        window = 1 if self.is_lockstep else random.choice((1, 2, 4))
+        think_s = random.choice((0.0, 0.0, 0.001))
+        return Workload(
+            requests=random.randint(1, self.limits.requests),
+            arrival=ClosedLoop(window, think_s),
+            bodies=self.limits.bodies
+            or Sized(random.choice((0, 1, 16)), random.choice((1, 1, 2, 3))),
+            service=self.limits.service or (random.choice(SERVICES),),
+            timeout_s=self.limits.timeout_s,
+        )
+
+    def _with_faults(self, scenario: Scenario, random: Random) -> Scenario:
+        kinds = [kind for kind in self.limits.faults if random.random() < 0.5]
+        if not kinds:
+            return scenario
+        raise MisuseError("faults are not drawn yet")
+
+
+def _decider(random: Random) -> Decider:
+    match random.randrange(4):
+        case 0:
+            return FewDeviations(random.randint(1, 4), random.choice((30, 100, 300)))
+        case 1:
+            return Overtaking(random.randint(1, 3), random.choice((10, 40)))
+        case _:
+            return RandomWalk(random.choice((2, 4, 16)))

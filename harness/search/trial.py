@@ -1,0 +1,154 @@
+"""A trial: one scenario in the simulated world with one way to decide, run and judged.
+
+Everything that a run depends on is in the trial, so the same trial ends the same in every
+process and on every Python. What a search keeps of it is an `Attempt`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from hashlib import blake2b
+
+from ..catalogue import claim
+from ..errors import HarnessBug, PropertyBroken
+from ..history import History
+from ..property import Property, Verdict, judge
+from ..scenario import Scenario
+from ..seam.patches import virtually
+from ..simulated import SimulatedWorld
+from ..simulation.choices import Choices
+from ..values import Value
+from .deciders import Decider, Deviations, RandomWalk
+
+laboratory = virtually
+"""Hold this open over many trials: what a simulation patches is then put in place once."""
+
+_PARTICULARS = re.compile(r"\[[^\]]*\]|\d+")
+"""Frames and numbers, of which one break has these and the next others."""
+
+
+class Trial(Value, frozen=True):
+    """What is tried.
+
+    Args:
+        scenario: Pattern, fleet, workload, faults, seed.
+        transport: Whose rules hold: `inproc`, `ipc` or `tcp`.
+        decider: How the simulation decides.
+    """
+
+    scenario: Scenario
+    transport: str = "tcp"
+    decider: Decider = RandomWalk()
+
+    def check(self) -> Attempt:
+        """Run it, and judge all that its pattern promises.
+
+        Raises:
+            PropertyBroken: Something is broken; the message is the story.
+            MisuseError, NodeFailed, HarnessBug: As `attempt`.
+        """
+        with laboratory():
+            tried = attempt(self, promised(self.scenario))
+        if tried.broken is not None:
+            from .story import story
+
+            raise PropertyBroken(story(tried))
+        return tried
+
+
+class Attempt:
+    """What came of a trial.
+
+    Args:
+        trial: What was tried.
+        history: What happened.
+        verdicts: Of the properties that were judged.
+        taken: The deviations from calm that the run took, by the number of the decision.
+        labels: What each was about.
+        decisions: How many decisions there were.
+    """
+
+    __slots__ = ("__dict__", "decisions", "history", "labels", "taken", "trial", "verdicts")
+
+    def __init__(
+        self,
+        trial: Trial,
+        history: History,
+        verdicts: tuple[Verdict, ...],
+        taken: dict[int, int],
+        labels: dict[int, str],
+        decisions: int,
+    ) -> None:
+        self.trial = trial
+        self.history = history
+        self.verdicts = verdicts
+        self.taken = taken
+        self.labels = labels
+        self.decisions = decisions
+
+    @cached_property
+    def broken(self) -> Verdict | None:
+        """The first property that broke, in the order of the promises."""
+        return next((v for v in self.verdicts if v.outcome == "broken"), None)
+
+    @property
+    def replayable(self) -> Trial:
+        """The same run as a trial that lists its decisions."""
+        return self.trial.replace(decider=Deviations(tuple(sorted(self.taken.items()))))
+
+    @cached_property
+    def behaviour(self) -> bytes:
+        """What happened in which order, without the times: two runs that differ only in how long
+        things took have the same."""
+        seen = "\n".join(
+            f"{event.node} {event.kind} {event.socket} {event.op or event.op_in_frames}"
+            for event in self.history
+        )
+        return blake2b(seen.encode(), digest_size=8).digest()
+
+
+def breach(verdict: Verdict) -> str:
+    """What breaks and how, without who and when: two breaks of one kind have the same."""
+    return f"{verdict.property}: {_PARTICULARS.sub('..', verdict.reason)}"
+
+
+def promised(scenario: Scenario, names: Sequence[str] = ()) -> list[Property]:
+    """The properties that a search of a scenario judges.
+
+    Args:
+        scenario: What is searched.
+        names: Of properties; empty takes all that its pattern promises.
+
+    Raises:
+        MisuseError: There is no property of that name.
+    """
+    return [claim(name) for name in names or [p.property for p in scenario.pattern.promises]]
+
+
+def attempt(
+    trial: Trial, properties: Sequence[Property], choices: Choices | None = None
+) -> Attempt:
+    """Run a trial and judge it.
+
+    Args:
+        trial: What is tried.
+        properties: What is judged.
+        choices: Decides in place of the trial's decider; None for the decider.
+
+    Raises:
+        MisuseError: A program calls what is not simulated.
+        NodeFailed: A node did not start.
+        HarnessBug: A checker raised.
+    """
+    scenario = trial.scenario
+    choices = choices or trial.decider.choices(scenario.seed)
+    world = SimulatedWorld(scenario, trial.transport, choices)
+    world.run()
+    history = world.recorder.history({})
+    verdicts = judge(properties, scenario, history)
+    for verdict in verdicts:
+        if verdict.bug:
+            raise HarnessBug(f"a checker of reqrep raised; please report this:\n{verdict.bug}")
+    return Attempt(trial, history, verdicts, choices.taken, choices.labels, choices.count)
