@@ -10,7 +10,10 @@ used, so a test session that does not use it does not pay for it.
 from __future__ import annotations
 
 import dataclasses
+import os
+import zlib
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +22,12 @@ if TYPE_CHECKING:
     from .pattern import Pattern
     from .run import Report
     from .scenario import Scenario
+    from .search.result import Searched
+    from .search.shards import Shard
+    from .search.space import Limits
+
+FAILURES = "reqrep-failures"
+"""Where counterexamples are kept, below the root of the tests."""
 
 _OPTIONS = (
     ("world", "simulated", "the world that fleets run in: simulated or threads"),
@@ -126,6 +135,94 @@ class FleetRunner:
             workload=what.demand if requests is None else what.demand.replace(requests=requests),
             seed=what.seed if seed is None else seed,
         )
+
+
+class FleetSearcher:
+    """What the fixture `search_fleet` gives: call it to search, and assert that nothing breaks.
+
+    Args:
+        shard: Which share of the search this test is.
+        out: Where counterexamples are kept.
+    """
+
+    def __init__(self, shard: Shard, out: Path) -> None:
+        self._shard = shard
+        self._out = out
+        self._calls = 0
+        self.result: Searched | None = None
+
+    def __call__(
+        self,
+        pattern: Pattern | str,
+        *,
+        scenarios: int = 1000,
+        properties: tuple[str, ...] = (),
+        check: bool = True,
+        limits: Limits | None = None,
+        **programs: Callable[..., Any],
+    ) -> Searched | None:
+        """Try many scenarios in the simulated world and assert that no promise breaks in any.
+
+        Args:
+            pattern: A pattern, or its name.
+            scenarios: How many, all workers of pytest-xdist together.
+            properties: Names of what is judged; empty takes all that the pattern promises.
+            check: Whether to assert; without it, look at the result yourself.
+            limits: How far the scenarios go; None for the usual.
+            programs: Programs of yours by role: `broker=my_broker`.
+
+        Returns:
+            The result; None in a shard that leaves the verdict to one that finishes later.
+
+        Raises:
+            PropertyBroken: A promise breaks; the message is the story of the smallest way.
+            MisuseError: What was asked for cannot be run.
+        """
+        from .catalogue import pattern as find
+        from .search.hunt import Search
+        from .search.result import result_of
+        from .search.space import Limits as UsualLimits, Space
+
+        self._calls += 1
+        found = find(pattern) if isinstance(pattern, str) else pattern
+        if programs:
+            found = found.with_roles(**programs)
+        share = self._shard.index, self._shard.count
+        own = Search(
+            Space(found, limits or UsualLimits()), properties, scenarios=scenarios, share=share
+        ).run()
+        whole = self._shard.whole(str(self._calls), own)
+        if whole is None:
+            return None
+        self.result = result_of(whole, self._out)
+        return self.result.check() if check else self.result
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that searches becomes one for each worker of pytest-xdist."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if "search_fleet" in metafunc.fixturenames and workers > 1:
+        shards = [(index, workers) for index in range(workers)]
+        ids = [f"shard {index + 1} of {count}" for index, count in shards]
+        metafunc.parametrize("search_fleet", shards, ids=ids, indirect=True)
+
+
+@pytest.fixture
+def search_fleet(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> FleetSearcher:
+    """Try many scenarios around a pattern, with programs of yours in it; see `FleetSearcher`.
+
+    Under pytest-xdist all workers share the search, and one of them has the verdict.
+    """
+    from .search.shards import Shard
+
+    index, count = getattr(request, "param", (0, 1))
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if count > 1 else base  # The workers' folders lie side by side.
+    test = request.node.nodeid.replace(f"shard {index + 1} of {count}", "")
+    folder = shared / f"reqrep-shards-{zlib.crc32(test.encode()):08x}"
+    return FleetSearcher(Shard(folder, index, count), request.config.rootpath / FAILURES)
 
 
 @pytest.fixture(scope="session")

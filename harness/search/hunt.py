@@ -47,21 +47,19 @@ class Found(msgspec.Struct):
 class Batch(msgspec.Struct):
     """What came of some trials in a row: a tally, and the first of each kind of break."""
 
-    first: int
-    count: int
     tally: Tally
     found: list[Found]
     seconds: float
 
 
 def run_batch(
-    space: Space, properties: list[Property], first: int, count: int, *, keep_going: bool
+    space: Space, properties: list[Property], numbers: range, *, keep_going: bool
 ) -> Batch:
-    """Run trials `first` to `first + count - 1`; without `keep_going` up to the first break."""
+    """Run the trials of these numbers; without `keep_going` up to the first break."""
     begun = time.perf_counter()
     tally, found = Tally(), dict[str, Found]()
     with laboratory():
-        for number in range(first, first + count):
+        for number in numbers:
             tried = attempt(space.trial(number), properties)
             tally.take(tried)
             if tried.broken is not None:
@@ -72,7 +70,7 @@ def run_batch(
                     found[kind] = Found(number, kind)
                 if not keep_going:
                     break
-    return Batch(first, count, tally, list(found.values()), time.perf_counter() - begun)
+    return Batch(tally, list(found.values()), time.perf_counter() - begun)
 
 
 class Search:
@@ -85,6 +83,7 @@ class Search:
         seconds: How long, in real time; None for no limit but the number.
         jobs: How many processes.
         keep_going: Go on after a break, and group those that are the same.
+        share: Which of how many shares of the trials are this search's.
 
     Attributes:
         tally: Of all batches that are done.
@@ -101,6 +100,7 @@ class Search:
         seconds: float | None = None,
         jobs: int = 1,
         keep_going: bool = False,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         if scenarios is None and seconds is None:
             raise MisuseError("a search needs an end: give a number of scenarios, or a time")
@@ -114,7 +114,7 @@ class Search:
         self.tally = Tally()
         self.found: list[Found] = []
         self.elapsed_s = 0.0
-        self._next = 0
+        self._numbers = range(share[0], scenarios or sys.maxsize, share[1])
         self._begun = 0.0
         self._rate = 20.0  # Trials a second of one process, as measured so far.
 
@@ -123,15 +123,16 @@ class Search:
         self._begun = time.monotonic()
         batches = self._in_processes() if self.jobs > 1 else self._here()
         for batch in batches:
-            self.tally.merge(batch.tally)
-            self._take(batch.found)
+            self.add(batch.tally, batch.found)
             self._rate = max(1.0, batch.tally.scenarios / max(batch.seconds, 1e-6))
             self.elapsed_s = time.monotonic() - self._begun
             if progress is not None:
                 progress(self)
         return self
 
-    def _take(self, found: list[Found]) -> None:
+    def add(self, tally: Tally, found: list[Found]) -> None:
+        """Add what was seen elsewhere."""
+        self.tally.merge(tally)
         known = {each.breach: each for each in self.found}
         for each in found:
             if each.breach in known:
@@ -140,28 +141,24 @@ class Search:
             else:
                 self.found.append(each)
         self.found.sort(key=lambda each: each.number)
+        if not self.keep_going:
+            del self.found[1:]  # Another process may have met another, later one.
 
     # --- handing out ------------------------------------------------------------
 
-    def _batches(self) -> Iterator[tuple[int, int]]:
-        """First and number of each batch, until the budget is spent or something broke."""
-        while self.keep_going or not self.found:
-            count = max(1, int(self._rate * BATCH_S))
-            if self.scenarios is not None:
-                count = min(count, self.scenarios - self._next)
-            if count < 1 or (
-                self.seconds is not None and time.monotonic() - self._begun >= self.seconds
-            ):
+    def _batches(self) -> Iterator[range]:
+        """The numbers of each batch, until the budget is spent or something broke."""
+        while self._numbers and (self.keep_going or not self.found):
+            if self.seconds is not None and time.monotonic() - self._begun >= self.seconds:
                 return
-            yield self._next, count
-            self._next += count
+            count = max(1, int(self._rate * BATCH_S))
+            batch, self._numbers = self._numbers[:count], self._numbers[count:]
+            yield batch
 
     def _here(self) -> Iterator[Batch]:
         with laboratory():
-            for first, count in self._batches():
-                yield run_batch(
-                    self.space, self.properties, first, count, keep_going=self.keep_going
-                )
+            for numbers in self._batches():
+                yield run_batch(self.space, self.properties, numbers, keep_going=self.keep_going)
 
     def _in_processes(self) -> Iterator[Batch]:
         pool = ProcessPoolExecutor(
@@ -175,7 +172,7 @@ class Search:
             batches = self._batches()
             while True:
                 while len(running) < 2 * self.jobs and (batch := next(batches, None)) is not None:
-                    running.add(pool.submit(_run_prepared, *batch, self.keep_going))
+                    running.add(pool.submit(_run_prepared, batch, self.keep_going))
                 if not running:
                     return
                 done, running = wait(running, return_when=FIRST_COMPLETED)
@@ -209,6 +206,6 @@ def _prepare(path: list[str], name: PatternName, limits: Limits, names: tuple[st
     _prepared = space, promised(Scenario(space.pattern), names)
 
 
-def _run_prepared(first: int, count: int, keep_going: bool) -> Batch:
+def _run_prepared(numbers: range, keep_going: bool) -> Batch:
     space, properties = _prepared
-    return run_batch(space, properties, first, count, keep_going=keep_going)
+    return run_batch(space, properties, numbers, keep_going=keep_going)

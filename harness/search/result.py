@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,20 +28,25 @@ class Break:
         found: Which trial broke first, and how often it happened.
         attempt: The least one that breaks in this way.
         path: Where the counterexample is kept; None if it is not.
+        unkept: Why it could not be; empty where nobody asked.
     """
 
     found: Found
     attempt: Attempt
     path: Path | None = None
+    unkept: str = ""
 
     @property
     def story(self) -> str:
         """What was promised, what happened, what it takes, and how to see it again."""
-        return story(self.attempt, () if self.path is None else replay_lines(self.path))
+        if self.path is not None:
+            return story(self.attempt, replay_lines(self.path))
+        return story(self.attempt, [f"not kept: {self.unkept}"] if self.unkept else ())
 
 
 def replay_lines(path: Path) -> tuple[str, str]:
     """A command and a test that replay a counterexample."""
+    path = min(path, Path(os.path.relpath(path)), key=lambda way: len(str(way)))
     name = path.stem.replace("-", "_").replace(".", "_")
     return (
         f"replay: reqrep replay {path}",
@@ -187,14 +193,30 @@ def search(
     seconds = None if minutes is None else minutes * 60
     hunt = Search(
         space, properties, scenarios=scenarios, seconds=seconds, jobs=jobs, keep_going=keep_going
-    ).run(progress)
+    )
+    return result_of(hunt.run(progress), out, on_step)
+
+
+def result_of(hunt: Search, out: str | Path | None = None, on_step: Step | None = None) -> Searched:
+    """Shrink what a search found, and keep it.
+
+    Args:
+        hunt: A search that is done.
+        out, on_step: As for `search`.
+    """
     folder = None if out is None else Path(out)
     breaks = []
     for found in hunt.found:
         least = hunt.shrunk(found, on_step)
-        breaks.append(Break(found, least, keep(least, folder) if folder is not None else None))
+        path, unkept = None, ""
+        if folder is not None:
+            try:
+                path = keep(least, folder)
+            except MisuseError as error:
+                unkept = str(error)  # The break is worth more than the file.
+        breaks.append(Break(found, least, path, unkept))
     names = tuple(each.name for each in hunt.properties)
-    return Searched(space, hunt.tally, tuple(breaks), hunt.elapsed_s, names)
+    return Searched(hunt.space, hunt.tally, tuple(breaks), hunt.elapsed_s, names)
 
 
 def keep(broken: Attempt, folder: Path) -> Path:

@@ -100,3 +100,56 @@ def test_nothing_of_weight_is_imported_until_the_fixture_is_used() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+SEARCH = """
+    import zmq
+
+    def my_broker(context, frontend, backend):
+        front = context.socket(zmq.ROUTER)
+        front.bind(frontend)
+        back = context.socket(zmq.ROUTER)
+        back.bind(backend)
+        idle = []
+        poller = zmq.Poller()
+        poller.register(back, zmq.POLLIN)
+        while True:
+            poller.register(front, zmq.POLLIN if idle else 0)
+            events = dict(poller.poll())
+            if back in events:
+                worker, _, client, *reply = back.recv_multipart()
+                idle.append(worker)
+                if client != b"READY":
+                    front.send_multipart([client, *reply])
+            if front in events:
+                back.send_multipart([idle.pop(), b"", *front.recv_multipart()])
+
+    def test_the_worker_that_waits_longest_is_next(search_fleet):
+        search_fleet("load-balancing", scenarios=40, broker=my_broker)
+
+    def test_it_keeps_its_promises(search_fleet):
+        result = search_fleet("req-rep", scenarios=21)
+        assert result is None or result.tally.scenarios == 21
+"""
+
+
+def test_a_search_tells_the_story_of_what_it_found(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(SEARCH)
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", f"--rootdir={pytester.path}")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*promises oldest-ready-first: work goes to the worker that is ready longest",
+            "*with 1 client, 2 workers, 1 request over tcp*",
+            "*replay: reqrep replay reqrep-failures/load-balancing-oldest-ready-first-1.json",
+        ]
+    )
+
+
+def test_workers_of_xdist_share_a_search_and_have_one_verdict(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(SEARCH)
+    result = pytester.runpytest_subprocess("-n", "2", f"--rootdir={pytester.path}")
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines(["*FAILED*test_the_worker_that_waits_longest_is_next?shard ? of 2?*"])
+    kept = list(pytester.path.glob("reqrep-failures/*.json"))
+    assert len(kept) == 1
