@@ -77,6 +77,11 @@ class Report:
     def statistics(self) -> Statistics:
         return statistics_of(self.history, self.scenario.pattern)
 
+    @property
+    def unit(self) -> str:
+        """What its seconds are called: those of a simulation are none of ours."""
+        return "s" if self.simulated is None else "virtual s"
+
     def of(self, *outcomes: str) -> tuple[Verdict, ...]:
         """The verdicts with some outcomes."""
         return tuple(verdict for verdict in self.verdicts if verdict.outcome in outcomes)

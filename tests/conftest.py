@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,8 @@ def _folders() -> list[str]:
 @pytest.fixture(scope="session", autouse=True)
 def nothing_is_left_behind() -> Iterator[None]:
     """Threads, descriptors and folders after the session are those before it."""
+    # The standard library's own helper of processes, which lives as long as the interpreter.
+    resource_tracker.ensure_running()
     before = _threads(), _descriptors()
     yield
     deadline = time.monotonic() + 5

@@ -106,7 +106,8 @@ def print_report(report: Report) -> None:
         f"{report.scenario.pattern.name} in {report.world} over {report.transport}, "
         f"{report.scenario.nodes.clients} clients, seed {report.scenario.seed}"
     )
-    table = Table(title=title, title_justify="left")
+    console.print(title, style="italic")
+    table = Table()
     table.add_column("property")
     table.add_column("verdict")
     table.add_column("facts", justify="right")
@@ -116,7 +117,7 @@ def print_report(report: Report) -> None:
     console.print(table)
     console.print(
         f"{figures.ok:,} ok, {figures.fail:,} fail, {figures.info:,} info "
-        f"in {figures.seconds:.3f} s: {figures.ops_per_second:,.0f} ops/s",
+        f"in {figures.seconds:.3f} {report.unit}: {figures.ops_per_second:,.0f} ops/s",
         highlight=False,
     )
     latency = figures.latency_ms

@@ -26,7 +26,7 @@ def report_text(report: Report) -> str:
         f"{report.scenario.pattern.name} in {report.world} over {report.transport}, "
         f"seed {report.scenario.seed}: "
         f"{figures.ok} ok, {figures.fail} fail, {figures.info} info "
-        f"in {figures.seconds:.3f} s",
+        f"in {figures.seconds:.3f} {report.unit}",
     ]
     if latency.p50 is not None:
         lines.append(

@@ -13,7 +13,7 @@ from ..pattern import Pattern
 from .counterexample import Counterexample
 from .hunt import Found, Progress, Search
 from .space import Limits, Space
-from .story import story
+from .story import many, story
 from .tally import CONFIDENCE, Tally
 from .trial import Attempt
 
@@ -101,18 +101,18 @@ class Searched:
         """How much was tried, and what it is worth."""
         tally = self.tally
         lines = [
-            f"{self.space.pattern.name}: {tally.scenarios:,} scenarios in {self.seconds:.1f} s, "
+            f"{self.space.pattern.name}: {many(tally.scenarios, 'scenario')} in {self.seconds:.1f} s, "
             f"{tally.scenarios / max(self.seconds, 1e-9):,.0f} a second; "
-            f"{len(tally.behaviours):,} distinct behaviours"
+            f"{many(len(tally.behaviours), 'distinct behaviour')}"
         ]
         if tally.struck:
             struck = ", ".join(f"{kind} in {n:,}" for kind, n in sorted(tally.struck.items()))
             lines.append(f"faults that struck: {struck}")
         if self.breaks:
             for each in self.breaks:
+                times = "once" if each.found.times == 1 else f"{each.found.times:,} times"
                 lines.append(
-                    f"broken {each.found.times:,} times, first in scenario {each.found.number:,}: "
-                    f"{each.found.breach}"
+                    f"broken {times}, first in scenario {each.found.number:,}: {each.found.breach}"
                 )
         else:
             lines.append(

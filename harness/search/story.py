@@ -87,15 +87,16 @@ def _wrapped(text: str) -> list[str]:
 def _plan(attempt: Attempt) -> str:
     scenario = attempt.trial.scenario
     fleet, demand = scenario.nodes, scenario.demand
-    parts = [_many(fleet.clients, "client")]
+    parts = [many(fleet.clients, "client")]
     if scenario.pattern.is_sizable:
-        parts.append(_many(fleet.workers, "worker"))
-    parts.append(_many(demand.requests, "request"))
+        parts.append(many(fleet.workers, "worker"))
+    parts.append(many(demand.requests, "request"))
     return f"with {', '.join(parts)} over {attempt.trial.transport}, seed {scenario.seed}:"
 
 
-def _many(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+def many(number: int, what: str) -> str:
+    """A number of things, in words that fit the number."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _necessary(attempt: Attempt) -> list[str]:

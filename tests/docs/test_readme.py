@@ -31,8 +31,11 @@ def test_the_broker_of_the_readme_is_found_out(pytester: pytest.Pytester) -> Non
     (broker,) = (code for code in PYTHON if "def my_broker" in code)
     pytester.makepyfile(broker)
     result = pytester.runpytest()
-    result.assert_outcomes(failed=1)
+    result.assert_outcomes(failed=2)
     result.stdout.fnmatch_lines(["*oldest-ready-first: broken*was ready for longer*"])
+    # The story stands in the README as it was told, to the letter.
+    told = README[README.index("load-balancing promises") : README.index("replay: reqrep replay")]
+    result.stdout.fnmatch_lines([f"*{line.replace('[', '[[]')}" for line in told.splitlines()])
 
 
 def test_the_broker_of_the_readme_dies_of_a_second_frame_once_its_list_is_mended(
