@@ -21,7 +21,7 @@ or more frames, and `[body]`, exactly one, can only come last.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
@@ -40,7 +40,7 @@ SHOWN_BYTES = 24
 
 # --- op ids -----------------------------------------------------------------
 
-_OP = re.compile(rb"@c(\d+)\.(\d+) ")
+_OP = re.compile(rb"@(c\d+\.\d+) ")
 
 
 def op_id(client: int, number: int) -> str:
@@ -63,7 +63,7 @@ def untag(body: Sequence[bytes]) -> tuple[str | None, Body]:
     found = _OP.match(body[0]) if body else None
     if found is None:
         return None, list(body)
-    return found[0][1:-1].decode(), [body[0][found.end() :], *body[1:]]
+    return found[1].decode(), [body[0][found.end() :], *body[1:]]
 
 
 def find_op(frames: Sequence[bytes]) -> str | None:
@@ -72,7 +72,7 @@ def find_op(frames: Sequence[bytes]) -> str | None:
         if frame[:2] == b"@c":
             found = _OP.match(frame)
             if found is not None:
-                return found[0][1:-1].decode()
+                return found[1].decode()
     return None
 
 
@@ -201,6 +201,18 @@ def _parse(text: str) -> tuple[_Part, ...]:
     return tuple(parts)
 
 
+def _test(parts: tuple[_Part, ...]) -> Callable[[Sequence[bytes]], bool]:
+    """Whether a message is laid out so, as one expression: each message of a history is asked."""
+    fixed = [part for part in parts if part.kind != "body"]
+    asks = "==" if not parts[-1].many else ">="
+    tests = [f"len(frames) {asks} {len(parts)}"]
+    for index, part in enumerate(fixed):
+        if part.kind != "name":
+            tests.append(f"frames[{index}] == {part.value!r}")
+    fits: Callable[[Sequence[bytes]], bool] = eval(f"lambda frames: {' and '.join(tests)}")
+    return fits
+
+
 class Reading(NamedTuple):
     """A message read by a layout: its named frames and its body."""
 
@@ -215,58 +227,43 @@ class Layout:
     Args:
         text: The notation, such as `[C][][body..]`.
 
+    Attributes:
+        names: The named frames, each with its place among the frames.
+        body_at: How many frames stand in front of the body.
+        fits: Whether a message has this layout.
+
     Raises:
         MisuseError: The text is not in the notation.
     """
 
     text: str
+    names: tuple[tuple[str, int], ...] = field(init=False, repr=False, compare=False)
+    body_at: int = field(init=False, repr=False, compare=False)
+    fits: Callable[[Sequence[bytes]], bool] = field(init=False, repr=False, compare=False)
     _parts: tuple[_Part, ...] = field(init=False, repr=False, compare=False)
-    # The same for the quick way: the frames before the body, each with its name or its value,
-    # and whether there is a body of one frame, of any number, or none.
-    _fixed: tuple[tuple[str, bytes], ...] = field(init=False, repr=False, compare=False)
-    _has_body: bool = field(init=False, repr=False, compare=False)
-    _is_long: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         parts = _parse(self.text)
-        fixed = tuple((part.name, part.value) for part in parts if part.kind != "body")
+        names = tuple((part.name, at) for at, part in enumerate(parts) if part.kind == "name")
+        object.__setattr__(self, "names", names)
+        object.__setattr__(self, "body_at", len(parts) - (parts[-1].kind == "body"))
+        object.__setattr__(self, "fits", _test(parts))
         object.__setattr__(self, "_parts", parts)
-        object.__setattr__(self, "_fixed", fixed)
-        object.__setattr__(self, "_has_body", len(fixed) < len(parts))
-        object.__setattr__(self, "_is_long", parts[-1].many)
 
     def __str__(self) -> str:
         return self.text
 
-    @property
-    def has_delimiter(self) -> bool:
-        return any(part.kind == "delimiter" for part in self._parts)
-
-    def match(self, frames: Sequence[bytes]) -> Reading | None:
-        """Split a message into its named frames and its body; None if it has another layout."""
-        fixed = self._fixed
-        extra = len(frames) - len(fixed)
-        if extra if not self._has_body else extra < 1 or (extra > 1 and not self._is_long):
-            return None
-        names: dict[str, bytes] = {}
-        for (name, value), frame in zip(fixed, frames, strict=False):
-            if name:
-                names[name] = frame
-            elif frame != value:
-                return None
-        return Reading(names, tuple(frames[len(fixed) :]))
-
     def read(self, frames: Sequence[bytes]) -> Reading:
-        """The same, with the reason why not.
+        """Split a message into its named frames and its body.
 
         Raises:
             LayoutMismatch: A frame is missing, is too much, or is not what must stand there.
         """
-        found = self.match(frames)
-        if found is None:
+        if not self.fits(frames):
             self._explain(frames)
             raise HarnessBug(f"{show(frames)} does not fit {self.text}, and nobody knows why")
-        return found
+        names = {name: frames[at] for name, at in self.names}
+        return Reading(names, tuple(frames[self.body_at :]))
 
     def _explain(self, frames: Sequence[bytes]) -> None:
         """Say where a message does not fit.

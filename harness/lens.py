@@ -9,38 +9,76 @@ layouts say what the frames mean.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
-from .frames import Layout, LayoutMismatch, Reading, adapted, find_op, layout as layout_of
+from .frames import Layout, LayoutMismatch, adapted, layout as layout_of
 from .history import Event
+from .history.event import OUTCOMES
+from .ops import Ops
 from .pattern import Hop, Pattern
 
-LEARNED = frozenset({"link", "socket", "bind", "connect"})
+LEARNED = ("link", "socket", "bind", "connect")
 """The kinds of event that tell what sockets are there for."""
 
 
-@dataclass(slots=True)
-class Crossing:
-    """One message at one end of a hop. Shared by all checkers: not to be changed.
+@dataclass(frozen=True, slots=True, eq=False)
+class End:
+    """One end of a hop: what a message is that crosses the sockets of one role there.
 
     Args:
-        role, link: Where it was seen.
-        hop: Which hop it is; None when it fits none.
-        layout: The layout that it has, or should have.
-        reading: Its named frames and its body; None when it fits no hop.
-        op: The op it carries; None for control traffic and for a body that lost its op id.
-        peer: The routing id in front, as a ROUTER sees it; None elsewhere.
-        problem: Why it fits no hop; empty when it does.
+        role, link: Where it is; no link at a socket that serves none.
+        type: The type of the sockets.
+        kind: `send` or `recv`.
+        hop: Which hop; None for what fits none.
+        layout: What its messages have, or, where they fit no hop, should have had.
+        carries: `request`, `reply` or `control`; empty for what fits no hop.
+        ids: The names of the routing ids, each with its place among the frames.
+        body_at: Where the body begins.
     """
 
     role: str
     link: str
-    hop: Hop | None
-    layout: Layout | None
-    reading: Reading | None
-    op: str | None
-    peer: bytes | None
-    problem: str
+    type: str
+    kind: str
+    hop: Hop | None = None
+    layout: Layout | None = None
+    carries: str = ""
+    ids: tuple[tuple[str, int], ...] = ()
+    body_at: int = 0
+
+    @property
+    def shows_peer(self) -> bool:
+        """Whether the first frame is the routing id of the peer, as with a ROUTER."""
+        return bool(self.ids) and self.ids[0][1] == 0
+
+    def problem(self, frames: Sequence[bytes]) -> str:
+        """Why a message that fits no hop does not."""
+        if self.layout is None:
+            return "no message is laid out here"
+        try:
+            self.layout.read(frames)
+        except LayoutMismatch as mismatch:
+            return str(mismatch)
+        return ""
+
+
+class _Side(NamedTuple):
+    """What may cross the sockets of one type, for one role and link, in one direction.
+
+    Args:
+        ends: Each with the test of its layout, and where the body begins that may carry an op.
+        other: Of what fits none of them.
+    """
+
+    ends: tuple[tuple[Callable[[Sequence[bytes]], bool], int | None, End], ...]
+    other: End
+
+
+Place = tuple[str, str, str, str]
+"""Role, link, type of socket, and direction."""
 
 
 class Lens:
@@ -48,83 +86,104 @@ class Lens:
 
     Args:
         pattern: Whose layouts are used.
+
+    Attributes:
+        ops: What is kept of the ops that were read.
     """
 
     def __init__(self, pattern: Pattern) -> None:
+        self.ops = Ops()
+        self._pattern = pattern
         self._links: dict[str, str] = {}  # endpoint -> link
         self._endpoints: defaultdict[int, list[str]] = defaultdict(list)
-        self._places: dict[int, tuple[str, str]] = {}
-        self.types: dict[int, str] = {}
-        self._last: tuple[Event, Crossing | None] | None = None
-        self._pattern = pattern
-        # (role, link, type of socket, direction) -> the hops that are possible there.
-        self._hops: dict[tuple[str, str, str, str], list[tuple[Hop, Layout]]] = {}
+        self._types: dict[int, str] = {}
+        self._served: dict[int, tuple[str, str]] = {}  # socket -> role, link
+        self._sides = _sides_of(pattern)
+        self._of_sockets: dict[str, dict[int, _Side]] = {"send": {}, "recv": {}}
 
-    def learn(self, event: Event) -> None:
+    def readings(self, events: Iterable[Event]) -> Iterator[tuple[Event, End | None, str | None]]:
+        """Go through a history: each event and, of a message, where it is and its op.
+
+        Control traffic carries no op, nor does a body that lost its op id; nor is the message
+        read of a socket that serves no link, which is the node's own affair. When an event is
+        given, `ops` is what was known before it; only an `invoke` is known already.
+        """
+        of_sockets, ops = self._of_sockets, self.ops
+        known_by, seen = ops.known_by, ops.seen
+        for event in events:
+            kind = event.kind
+            sides = of_sockets.get(kind)
+            if sides is None:
+                if kind in LEARNED:
+                    self._learn(event)
+                elif kind == "invoke":
+                    ops.asked[event.op] = event
+                yield event, None, None
+                if kind in OUTCOMES:
+                    ops.end(event.op)
+                continue
+            frames = event.frames
+            ends, end = sides.get(event.socket) or self._side_of(event)
+            op = None
+            for fits, body_at, end_of_hop in ends:
+                if fits(frames):
+                    end = end_of_hop
+                    if body_at is not None:
+                        op = known_by(frames[body_at]) or ops.found_in(frames[body_at:])
+                    break
+            else:
+                if end.link:
+                    op = ops.carried_by(frames)
+            yield event, end, op
+            if op is not None:
+                seen[op] = event
+
+    def _learn(self, event: Event) -> None:
         """Take in what an event says about sockets and endpoints."""
-        kind = event.kind
-        if kind == "link":
+        if event.kind == "link":
             self._links[event.frames[0].decode()] = event.text
-        elif kind == "bind" or kind == "connect":
+        elif event.kind == "socket":
+            self._types[event.socket] = event.text
+        else:
             self._endpoints[event.socket].append(event.text)
-        elif kind == "socket":
-            self.types[event.socket] = event.text
 
-    def place(self, event: Event) -> tuple[str, str] | None:
-        """The role and the link that the event's socket serves; None for a socket of the node's own."""
-        found = self._places.get(event.socket)
-        if found is None:
-            for endpoint in self._endpoints.get(event.socket, ()):
+    def _side_of(self, event: Event) -> _Side:
+        """What may cross the socket of a message that is its first, or that serves no link yet."""
+        socket = event.socket
+        type_ = self._types.get(socket, "")
+        role = event.node.rpartition("-")[0]
+        served = self._served.get(socket)
+        if served is None:
+            for endpoint in self._endpoints.get(socket, ()):
                 link = self._links.get(endpoint)
                 if link is not None:
-                    found = self._places[event.socket] = event.node.rpartition("-")[0], link
+                    served = self._served[socket] = role, link
                     break
-        return found
+        place = (*(served or (role, "")), type_, event.kind)
+        side = self._sides.get(place)
+        if side is None:
+            side = self._sides[place] = _side(self._pattern, place)
+        if served is not None:
+            self._of_sockets[event.kind][socket] = side
+        return side
 
-    def crossing(self, event: Event) -> Crossing | None:
-        """Read the message of a `send` or `recv`; None on a socket that serves no link."""
-        last = self._last
-        if last is not None and last[0] is event:
-            return last[1]
-        crossing = self._read(event)
-        self._last = event, crossing
-        return crossing
 
-    def _possible(self, role: str, link: str, type_: str, kind: str) -> list[tuple[Hop, Layout]]:
-        """The hops at one end of a link, with their layouts for that type of socket."""
-        key = role, link, type_, kind
-        found = self._hops.get(key)
-        if found is None:
-            declared = self._pattern.link(link).socket_of(role)
-            found = self._hops[key] = []
-            # Control words first: `[W]["READY"]` must not be read as a body.
-            for hop in sorted(self._pattern.hops, key=lambda hop: hop.carries != "control"):
-                end, text = (
-                    (hop.sender, hop.sent) if kind == "send" else (hop.receiver, hop.received)
-                )
-                if end == role and hop.link == link:
-                    found.append((hop, layout_of(adapted(text, declared, type_))))
-        return found
+@lru_cache(maxsize=256)
+def _sides_of(pattern: Pattern) -> dict[Place, _Side]:
+    """What is known of a pattern's sides; the same for each of its histories."""
+    return {}
 
-    def _read(self, event: Event) -> Crossing | None:
-        place = self.place(event)
-        if place is None:
-            return None
-        role, link = place
-        possible = self._possible(role, link, self.types[event.socket], event.kind)
-        for hop, layout in possible:
-            reading = layout.match(event.frames)
-            if reading is None:
-                continue
-            op = find_op(reading.body) if hop.carries != "control" else None
-            peer = event.frames[0] if layout.text[1:2].isupper() else None
-            return Crossing(role, link, hop, layout, reading, op, peer, "")
-        wanted: Layout | None = None
-        problem = "no message is laid out here"
-        if possible:
-            wanted = possible[-1][1]
-            try:
-                wanted.read(event.frames)
-            except LayoutMismatch as mismatch:
-                problem = str(mismatch)
-        return Crossing(role, link, None, wanted, None, find_op(event.frames), None, problem)
+
+def _side(pattern: Pattern, place: Place) -> _Side:
+    role, link, type_, kind = place
+    ends = []
+    layout: Layout | None = None
+    # Control words first: `[W]["READY"]` must not be read as a body.
+    for hop in sorted(pattern.hops, key=lambda hop: hop.carries != "control"):
+        at, text = (hop.sender, hop.sent) if kind == "send" else (hop.receiver, hop.received)
+        if at == role and hop.link == link:
+            layout = layout_of(adapted(text, pattern.link(link).socket_of(role), type_))
+            ids = tuple((name, at) for name, at in layout.names if name[0].isupper())
+            end = End(*place, hop, layout, hop.carries, ids, layout.body_at)
+            ends.append((layout.fits, layout.body_at if hop.carries != "control" else None, end))
+    return _Side(tuple(ends), End(*place, layout=layout))

@@ -17,12 +17,12 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from .lens import LEARNED, Lens
+from .history import Event
+from .lens import End, Lens
 
 if TYPE_CHECKING:
-    from .history import Event
     from .scenario import Scenario
 
 Outcome = Literal["holds", "broken", "unknown"]
@@ -53,20 +53,43 @@ class Verdict:
 
 
 class Checker:
-    """The base of all checkers; a subclass has a method `on_<kind>` for each kind of event it wants.
+    """The base of all checkers; a subclass has a method for each kind of event that it wants.
+
+    * `on_<kind>(event)`, such as `on_ok`, is called with each event of that kind.
+    * `on_send` and `on_recv`, the kinds of messages, are called as `on_send(event, end, op)`: at
+      which end of which hop it is, as far as it is one, and which op it carries, or None.
+    * `on_request_sent` and `on_request_received`, and likewise for `reply` and `control`, are
+      called so with the messages of such hops, and `on_misfit` with those that fit none where
+      they are.
 
     Args:
         scenario: What was run.
         lens: Reads messages by the layouts of the pattern.
+
+    Attributes:
+        facts: How many facts were looked at.
+        ops: What is known of the ops so far; `ops.table()` makes a table of the checker's own.
     """
+
+    handles: ClassVar[tuple[str, ...]] = ()
+    """What its methods are called for; found by itself."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.handles = tuple(name[3:] for name in dir(cls) if name.startswith("on_"))
 
     def __init__(self, scenario: Scenario, lens: Lens) -> None:
         self.scenario = scenario
         self.pattern = scenario.pattern
         self.lens = lens
+        self.ops = lens.ops
         self.facts = 0
         self._broken: tuple[str, tuple[Event, ...]] | None = None
         self._unknown: str | None = None
+
+    def wants(self, end: End) -> bool:
+        """Whether messages there concern it; asked once for each end."""
+        return True
 
     def broken(self, reason: str, *witness: Event | None) -> None:
         """Say that the claim fails. The first time counts: what follows may be its consequence."""
@@ -110,41 +133,99 @@ class Property:
     checker: Callable[[Scenario, Lens], Checker] = field(compare=False)
 
 
+Handler = Callable[..., None]
+
+
+class _Handlers(dict[str | End, tuple[Handler, ...]]):
+    """Who is called: by the kind of an event, and for a message by the end where it is.
+
+    A checker that raised is not called for what comes after.
+
+    Attributes:
+        bugs: The tracebacks of those, by their number.
+    """
+
+    def __init__(self, checkers: Sequence[Checker]) -> None:
+        self.bugs: dict[int, str] = {}
+        self._checkers = checkers
+        self._named: dict[str, list[tuple[int, Handler]]] = {}
+        for number, checker in enumerate(checkers):
+            for name in checker.handles:
+                handler = getattr(checker, f"on_{name}")
+                self._named.setdefault(name, []).append((number, handler))
+
+    def __missing__(self, key: str | End) -> tuple[Handler, ...]:
+        if isinstance(key, str):
+            found = [handler for _, handler in self._named.get(key, ())]
+        else:
+            pairs = [*self._named.get(key.kind, ()), *self._named.get(_name(key), ())]
+            found = [handler for number, handler in pairs if self._wants(number, key)]
+        self[key] = tuple(found)
+        return self[key]
+
+    def _wants(self, number: int, end: End) -> bool:
+        try:
+            return self._checkers[number].wants(end)
+        except Exception:
+            self._stop(number)
+            return False
+
+    def raised(self, handler: Handler) -> None:
+        """To be told where an exception of a handler was caught."""
+        for pairs in self._named.values():
+            for number, other in pairs:
+                if other is handler:
+                    return self._stop(number)
+        return None  # It was stopped before, and called once more for the same event.
+
+    def _stop(self, number: int) -> None:
+        self.bugs.setdefault(number, traceback.format_exc())
+        for name, pairs in self._named.items():
+            self._named[name] = [pair for pair in pairs if pair[0] != number]
+        self.clear()
+
+
+def _name(end: End) -> str:
+    """What checkers call the messages there; nothing at a socket that serves no link."""
+    if end.hop is None:
+        return "misfit" if end.link else ""
+    return f"{end.carries}_{'sent' if end.kind == 'send' else 'received'}"
+
+
 def judge(
     properties: Sequence[Property], scenario: Scenario, events: Iterable[Event]
 ) -> tuple[Verdict, ...]:
     """Feed one history to the checkers of some properties, in one pass."""
     lens = Lens(scenario.pattern)
-    checkers: list[tuple[Property, Checker]] = []
-    handlers: dict[str, list[tuple[int, Callable[[Event], None]]]] = {}
-    bugs: dict[int, str] = {}
-    for index, claim in enumerate(properties):
-        checker = claim.checker(scenario, lens)
-        checkers.append((claim, checker))
-        for name in dir(checker):
-            if name.startswith("on_"):
-                handlers.setdefault(name[3:], []).append((index, getattr(checker, name)))
-    for event in events:
-        if event.kind in LEARNED:
-            lens.learn(event)
-        for index, handler in handlers.get(event.kind, ()):
-            if index not in bugs:
+    checkers = [claim.checker(scenario, lens) for claim in properties]
+    handlers = _Handlers(checkers)
+    for event, end, op in lens.readings(events):
+        if end is None:
+            for handler in handlers[event.kind]:
                 try:
                     handler(event)
                 except Exception:
-                    bugs[index] = traceback.format_exc()
-    verdicts = []
-    for index, (claim, checker) in enumerate(checkers):
-        if index not in bugs:
-            try:
-                checker.finish()
-            except Exception:
-                bugs[index] = traceback.format_exc()
-        verdict = checker.verdict(claim.name)
-        if index in bugs and verdict.outcome != "broken":
-            last = bugs[index].strip().splitlines()[-1]
-            verdict = Verdict(
-                claim.name, "unknown", f"the checker raised {last}", (), checker.facts, bugs[index]
-            )
-        verdicts.append(verdict)
-    return tuple(verdicts)
+                    handlers.raised(handler)
+        else:
+            for handler in handlers[end]:
+                try:
+                    handler(event, end, op)
+                except Exception:
+                    handlers.raised(handler)
+    return tuple(
+        _verdict(claim, checker, handlers.bugs.get(number, ""))
+        for number, (claim, checker) in enumerate(zip(properties, checkers, strict=True))
+    )
+
+
+def _verdict(claim: Property, checker: Checker, bug: str) -> Verdict:
+    if not bug:
+        try:
+            checker.finish()
+        except Exception:
+            bug = traceback.format_exc()
+    verdict = checker.verdict(claim.name)
+    if not bug or verdict.outcome == "broken":
+        return verdict
+    last = bug.strip().splitlines()[-1]
+    return Verdict(claim.name, "unknown", f"the checker raised {last}", (), checker.facts, bug)

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from .history import History
-from .lens import LEARNED, Lens
+from .lens import Lens
 from .pattern import Pattern
 
 
@@ -79,14 +79,9 @@ def statistics_of(history: History, pattern: Pattern) -> Statistics:
 
 def _messages(history: History, pattern: Pattern) -> dict[str, HopCount]:
     """Messages at either end of each hop, in the order in which the pattern declares them."""
-    lens = Lens(pattern)
     sent: Counter[str] = Counter()
     received: Counter[str] = Counter()
-    for event in history.events:
-        if event.kind in LEARNED:
-            lens.learn(event)
-        elif event.kind in ("send", "recv"):
-            crossing = lens.crossing(event)
-            if crossing is not None and crossing.hop is not None:
-                (sent if event.kind == "send" else received)[crossing.hop.title] += 1
+    for event, end, _ in Lens(pattern).readings(history):
+        if end is not None and end.hop is not None:
+            (sent if event.kind == "send" else received)[end.hop.title] += 1
     return {hop.title: HopCount(sent[hop.title], received[hop.title]) for hop in pattern.hops}

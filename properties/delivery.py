@@ -14,61 +14,45 @@ from reqrep.harness.lens import Lens
 from reqrep.harness.property import Checker, Property
 from reqrep.harness.scenario import Scenario
 
-from .state import OpTable
-
-
-class _Executions:
-    __slots__ = ("began", "count")
-
-    def __init__(self) -> None:
-        self.began: Event | None = None
-        self.count = 0
-
 
 class DeliveryChecker(Checker):
     def __init__(self, scenario: Scenario, lens: Lens, *, least: int, most: int | None) -> None:
         super().__init__(scenario, lens)
         self._least = least
         self._most = most
-        self._ops = OpTable(_Executions)
-        self._executions = 0
+        self._began: dict[str, Event] = self.ops.table()
+        self._counts: dict[str, int] = self.ops.table()
         # Answered and not yet executed: a request that nobody is answered for is still on
         # its way, and the order of two threads is loose by microseconds.
         self._early: dict[str, Event] = {}
 
     def on_execute(self, event: Event) -> None:
-        if not event.op:
+        op = event.op
+        if not op:
             self.unknown(f"{event.node} executed a body without an op id")
             return
-        executions = self._ops[event.op]
-        self._executions += 1
-        executions.count += 1
+        count = self._counts[op] = self._counts.get(op, 0) + 1
         self.facts += 1
-        if self._most is not None and executions.count > self._most:
-            self.broken(
-                f"{event.op} was executed {executions.count} times", executions.began, event
-            )
-        executions.began = executions.began or event
-        if self._early.pop(event.op, None) is not None:
-            self._ops.end(event.op)
+        if count == 1:
+            self._began[op] = event
+            self._early.pop(op, None)
+        elif self._most is not None and count > self._most:
+            self.broken(f"{op} was executed {count} times", self._began[op], event)
 
     def on_ok(self, event: Event) -> None:
-        if self._ops[event.op].count < self._least:
+        if self._least and event.op not in self._began:
             self._early.setdefault(event.op, event)
-        else:
-            self._ops.end(event.op)
 
     def on_fail(self, event: Event) -> None:
-        began = self._ops[event.op].began
+        began = self._began.get(event.op)
         if began is not None:
             self.broken(f"{event.op} failed for its client and was executed", began, event)
-        self._ops.end(event.op)
 
     def finish(self) -> None:
         answered = next(iter(self._early.values()), None)
         if answered is None:
             return
-        if self._executions:
+        if self.facts:
             self.broken(f"{answered.op} was answered and never executed", answered)
         else:
             self.unknown("no worker called its handle, so executions cannot be counted")

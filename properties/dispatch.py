@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from reqrep.harness.frames import is_shortened, show_frame
 from reqrep.harness.history import Event
-from reqrep.harness.lens import Crossing, Lens
+from reqrep.harness.lens import End, Lens
 from reqrep.harness.property import Checker, Property
 from reqrep.harness.scenario import Scenario
-
-from .state import OpTable
 
 MS = 1_000_000
 
@@ -24,23 +22,8 @@ UNSEEN_WORK_MS = 250
 class _BrokerChecker(Checker):
     """Watches the one role that hands requests to workers, by their routing ids."""
 
-    def on_send(self, event: Event) -> None:
-        crossing = self.lens.crossing(event)
-        if crossing is not None and crossing.hop is not None and crossing.peer is not None:
-            if crossing.hop.carries == "request" and crossing.role != "client":
-                self.dispatched(event, crossing, crossing.peer)
-
-    def on_recv(self, event: Event) -> None:
-        crossing = self.lens.crossing(event)
-        if crossing is not None and crossing.hop is not None and crossing.peer is not None:
-            if crossing.hop.carries != "request" and crossing.role != "client":
-                self.asked(event, crossing.peer)
-
-    def dispatched(self, event: Event, crossing: Crossing, worker: bytes) -> None:
-        """A request was handed to a worker."""
-
-    def asked(self, event: Event, worker: bytes) -> None:
-        """A worker said that it is ready, by a signal or by a reply."""
+    def wants(self, end: End) -> bool:
+        return end.shows_peer and end.role != "client"
 
 
 class OneAtATimeChecker(_BrokerChecker):
@@ -48,33 +31,37 @@ class OneAtATimeChecker(_BrokerChecker):
         super().__init__(scenario, lens)
         self._busy: dict[bytes, Event] = {}
 
-    def dispatched(self, event: Event, crossing: Crossing, worker: bytes) -> None:
-        self.facts += 1
+    def on_request_sent(self, event: Event, end: End, op: str | None) -> None:
+        worker = event.frames[0]
         before = self._busy.get(worker)
+        self.facts += 1
         if before is not None:
             self.broken(
-                f"{event.node} gave {crossing.op} to worker {show_frame(worker)}, "
+                f"{event.node} gave {op} to worker {show_frame(worker)}, "
                 f"which still holds {before.op_in_frames}",
                 before,
                 event,
             )
         self._busy[worker] = event
 
-    def asked(self, event: Event, worker: bytes) -> None:
-        self._busy.pop(worker, None)
+    def on_reply_received(self, event: Event, end: End, op: str | None) -> None:
+        self._busy.pop(event.frames[0], None)
+
+    on_control_received = on_reply_received
 
 
 class OldestReadyFirstChecker(_BrokerChecker):
     def __init__(self, scenario: Scenario, lens: Lens) -> None:
         super().__init__(scenario, lens)
-        self._ready: dict[bytes, Event] = {}
+        self._ready: dict[bytes, Event] = {}  # Longest first.
 
-    def dispatched(self, event: Event, crossing: Crossing, worker: bytes) -> None:
-        self.facts += 1
+    def on_request_sent(self, event: Event, end: End, op: str | None) -> None:
+        worker = event.frames[0]
         oldest = next(iter(self._ready), None)
+        self.facts += 1
         if oldest is not None and worker != oldest:
             self.broken(
-                f"{event.node} gave {crossing.op} to worker {show_frame(worker)} while worker "
+                f"{event.node} gave {op} to worker {show_frame(worker)} while worker "
                 f"{show_frame(oldest)} was ready for longer",
                 self._ready[oldest],
                 self._ready.get(worker),
@@ -82,8 +69,10 @@ class OldestReadyFirstChecker(_BrokerChecker):
             )
         self._ready.pop(worker, None)
 
-    def asked(self, event: Event, worker: bytes) -> None:
-        self._ready.setdefault(worker, event)
+    def on_reply_received(self, event: Event, end: End, op: str | None) -> None:
+        self._ready.setdefault(event.frames[0], event)
+
+    on_control_received = on_reply_received
 
 
 class HeadOfLineChecker(Checker):
@@ -99,7 +88,7 @@ class HeadOfLineChecker(Checker):
 
     def __init__(self, scenario: Scenario, lens: Lens) -> None:
         super().__init__(scenario, lens)
-        self._sent: OpTable[list[Event]] = OpTable(list)
+        self._sent: dict[str, Event] = self.ops.table()
         self._last_read: dict[str, Event] = {}
         self._answered: dict[str, Event] = {}
         self._working: dict[str, dict[str, int]] = {}  # node -> op -> since when
@@ -114,35 +103,29 @@ class HeadOfLineChecker(Checker):
             self._worked_ns[event.node] = since_ns, event.time_ns
             self.facts += 1
 
-    def on_send(self, event: Event) -> None:
-        crossing = self.lens.crossing(event)
-        if crossing is None or crossing.hop is None:
-            return
-        if crossing.hop.carries == "request" and crossing.role == "client":
-            if crossing.op is not None:
-                self._sent[crossing.op].append(event)
-        elif crossing.hop.carries == "reply":
-            self._answered[event.node] = event
+    def on_request_sent(self, event: Event, end: End, op: str | None) -> None:
+        if end.role == "client" and op is not None:
+            self._sent.setdefault(op, event)
 
-    def on_recv(self, event: Event) -> None:
-        crossing = self.lens.crossing(event)
-        if crossing is None or crossing.hop is None or crossing.hop.carries != "request":
-            return
+    def on_reply_sent(self, event: Event, end: End, op: str | None) -> None:
+        self._answered[event.node] = event
+
+    def on_request_received(self, event: Event, end: End, op: str | None) -> None:
         before = self._last_read.get(event.node)
         self._last_read[event.node] = event
-        sent = self._sent[crossing.op] if crossing.op is not None else []
-        if before is None or not sent or any(map(is_shortened, event.frames)):
+        sent = self._sent.get(op) if op is not None else None
+        if before is None or sent is None or any(map(is_shortened, event.frames)):
             return
-        begun_ns = max(sent[0].time_ns, before.time_ns)
+        begun_ns = max(sent.time_ns, before.time_ns)
         unread_ns, bound_ns = self._unread(event, begun_ns)
         if unread_ns > bound_ns:
             answered = self._answered.get(event.node)
             self.facts += 1
             self.broken(
-                f"head-of-line blocking: {crossing.op} lay unread at {event.node} for "
+                f"head-of-line blocking: {op} lay unread at {event.node} for "
                 f"{unread_ns / MS:.0f} ms while it worked on the request before",
                 before,
-                sent[0],
+                sent,
                 answered if answered is not None and answered.time_ns > before.time_ns else None,
                 event,
             )
@@ -153,11 +136,6 @@ class HeadOfLineChecker(Checker):
             return event.time_ns - begun_ns, UNSEEN_WORK_MS * MS
         since_ns, until_ns = self._worked_ns.get(event.node, (0, 0))
         return min(until_ns, event.time_ns) - max(since_ns, begun_ns), HELD_UP_MS * MS
-
-    def on_ok(self, event: Event) -> None:
-        self._sent.end(event.op)
-
-    on_fail = on_info = on_ok
 
 
 ONE_AT_A_TIME = Property("one-at-a-time", "a worker holds at most one request", OneAtATimeChecker)

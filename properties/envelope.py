@@ -11,97 +11,82 @@ from __future__ import annotations
 
 from reqrep.harness.frames import show
 from reqrep.harness.history import Event
-from reqrep.harness.lens import Crossing, Lens
+from reqrep.harness.lens import End, Lens
 from reqrep.harness.property import Checker, Property
 from reqrep.harness.scenario import Scenario
 
-from .state import OpTable
-
-Body = tuple[bytes, ...]
-
-
-class _Seen:
-    """The bodies that an op was sent with, and the last event that carried it, each way."""
-
-    __slots__ = ("last", "reply", "request")
-
-    def __init__(self) -> None:
-        self.request: dict[Body, Event] = {}
-        self.reply: dict[Body, Event] = {}
-        self.last: Event | None = None
+Bodies = dict[str, dict[tuple[bytes, ...], Event]]  # op -> what it was sent with, and where
 
 
 class EnvelopeChecker(Checker):
     def __init__(self, scenario: Scenario, lens: Lens) -> None:
         super().__init__(scenario, lens)
-        self._ops = OpTable(_Seen)
-        self._has_tagged_replies = False
+        self._bodies: dict[str, Bodies] = {
+            "request": self.ops.table(),
+            "reply": self.ops.table(),
+        }
         # Where a body begins its way: sent by the client, and by whoever works.
         self._origins = {"request": "client", "reply": _serving_role(scenario)}
+        self._has_tagged_replies = False
 
-    def on_send(self, event: Event) -> None:
-        self._judge(event)
-
-    def on_recv(self, event: Event) -> None:
-        self._judge(event)
-
-    def on_ok(self, event: Event) -> None:
-        self._ops.end(event.op)
-
-    on_fail = on_info = on_ok
-
-    def _judge(self, event: Event) -> None:
-        crossing = self.lens.crossing(event)
-        if crossing is None:
+    def on_request_sent(self, event: Event, end: End, op: str | None) -> None:
+        if op is None or end.role != self._origins[end.carries]:
+            self.on_request_received(event, end, op)
             return
         self.facts += 1
-        seen = self._ops[crossing.op] if crossing.op is not None else None
-        if crossing.hop is None:
-            self.broken(_misfit(event, crossing), seen.last if seen else None, event)
-        elif seen is not None:
-            self._judge_body(event, crossing, seen)
-        elif crossing.hop.carries != "control":
-            self._judge_untagged(event, crossing)
-        if seen is not None:
-            seen.last = event
-
-    def _judge_body(self, event: Event, crossing: Crossing, seen: _Seen) -> None:
-        assert crossing.hop is not None and crossing.reading is not None
-        carries = crossing.hop.carries
-        bodies = seen.request if carries == "request" else seen.reply
-        body = crossing.reading.body
-        if event.kind == "send" and crossing.role == self._origins.get(carries):
+        body = event.frames[end.body_at :]
+        bodies = self._bodies[end.carries].get(op)
+        if bodies is None:
+            self._bodies[end.carries][op] = {body: event}
+        else:
             bodies.setdefault(body, event)
-            self._has_tagged_replies |= carries == "reply"
-        elif bodies and body not in bodies:
-            original = next(iter(bodies.values()))
+        self._has_tagged_replies |= end.carries == "reply"
+
+    on_reply_sent = on_request_sent
+
+    def on_request_received(self, event: Event, end: End, op: str | None) -> None:
+        self.facts += 1
+        if op is None:
+            self._judge_untagged(event, end)
+            return
+        bodies = self._bodies[end.carries].get(op)
+        if bodies and event.frames[end.body_at :] not in bodies:
+            body, original = next(iter(bodies.items()))
             self.broken(
-                f"the body of the {carries} {crossing.op} was changed on its way: {show(body)} "
-                f"at {event.node} is not {show(next(iter(bodies)))}",
+                f"the body of the {end.carries} {op} was changed on its way: "
+                f"{show(event.frames[end.body_at :])} at {event.node} is not {show(body)}",
                 original,
                 event,
             )
 
-    def _judge_untagged(self, event: Event, crossing: Crossing) -> None:
+    on_reply_received = on_request_received
+
+    def on_control_sent(self, event: Event, end: End, op: str | None) -> None:
+        self.facts += 1
+
+    on_control_received = on_control_sent
+
+    def on_misfit(self, event: Event, end: End, op: str | None) -> None:
+        self.facts += 1
+        verb = "received" if event.kind == "recv" else "sent"
+        wanted = f"; the layout is {end.layout}" if end.layout is not None else ""
+        self.broken(
+            f"{event.node} {verb} {show(event.frames)} on {end.link}: "
+            f"{end.problem(event.frames)}{wanted}",
+            self.ops.seen.get(op) if op is not None else None,
+            event,
+        )
+
+    def _judge_untagged(self, event: Event, end: End) -> None:
         """A body without an op id: its service gave it none, or somebody cut or replaced it."""
-        assert crossing.hop is not None
-        carries = crossing.hop.carries
-        if carries == "request" or self._has_tagged_replies:
+        if end.carries == "request" or self._has_tagged_replies:
             self.broken(
-                f"{event.node} {'sent' if event.kind == 'send' else 'received'} a {carries} whose "
-                f"body has lost its beginning: {show(event.frames)}",
+                f"{event.node} {'sent' if event.kind == 'send' else 'received'} a {end.carries} "
+                f"whose body has lost its beginning: {show(event.frames)}",
                 event,
             )
         else:
             self.unknown("replies carry no op id, so their bodies cannot be followed")
-
-
-def _misfit(event: Event, crossing: Crossing) -> str:
-    verb = "received" if event.kind == "recv" else "sent"
-    wanted = f"; the layout is {crossing.layout}" if crossing.layout is not None else ""
-    return (
-        f"{event.node} {verb} {show(event.frames)} on {crossing.link}: {crossing.problem}{wanted}"
-    )
 
 
 def _serving_role(scenario: Scenario) -> str:

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from reqrep.harness.frames import asker_of, show_frame
 from reqrep.harness.history import Event
-from reqrep.harness.lens import Crossing, Lens
+from reqrep.harness.lens import End, Lens
 from reqrep.harness.pattern import asker
 from reqrep.harness.property import Checker, Property
 from reqrep.harness.scenario import Scenario
-
-from .state import OpTable
 
 Ids = dict[str, dict[bytes, Event]]  # name in the layout -> routing id -> where it came in
 
@@ -21,49 +19,37 @@ Ids = dict[str, dict[bytes, Event]]  # name in the layout -> routing id -> where
 class IdentityChecker(Checker):
     def __init__(self, scenario: Scenario, lens: Lens) -> None:
         super().__init__(scenario, lens)
-        self._ops: OpTable[Ids] = OpTable(dict)
+        self._came: dict[str, Ids] = self.ops.table()
         self._goes_to_asker = scenario.pattern.addressee is asker
+        self._addressees: dict[str, str] = {}
 
-    def on_recv(self, event: Event) -> None:
-        crossing = self.lens.crossing(event)
-        if crossing is None or crossing.hop is None or crossing.hop.carries == "control":
-            return
-        if crossing.op is None:
-            if crossing.role == "client":
-                self.unknown("a reply came without an op id, so nobody can say whom it was for")
-            return
-        if crossing.hop.carries == "request":
-            self._came_in(event, crossing)
-        elif crossing.role == "client":
-            self._judge_receiver(event, crossing.op)
-
-    def on_send(self, event: Event) -> None:
-        crossing = self.lens.crossing(event)
-        if crossing is not None and crossing.hop is not None and crossing.op is not None:
-            if crossing.hop.carries == "reply" and self._goes_to_asker:
-                self._judge_address(event, crossing, crossing.op)
-
-    def on_ok(self, event: Event) -> None:
-        self._ops.end(event.op)
-
-    on_fail = on_info = on_ok
-
-    def _came_in(self, event: Event, crossing: Crossing) -> None:
+    def on_request_received(self, event: Event, end: End, op: str | None) -> None:
         """Remember the ids that a request came with."""
-        assert crossing.reading is not None and crossing.op is not None
-        known = self._ops[crossing.op]
-        for name, value in crossing.reading.names.items():
-            if name[0].isupper():
-                known.setdefault(name, {}).setdefault(value, event)
+        if op is None:
+            self._judge_untagged(end)
+            return
+        known = self._came.get(op)
+        if known is None:
+            known = self._came[op] = {}
+        for name, at in end.ids:
+            came = known.get(name)
+            if came is None:
+                known[name] = {event.frames[at]: event}
+            else:
+                came.setdefault(event.frames[at], event)
 
-    def _judge_address(self, event: Event, crossing: Crossing, op: str) -> None:
-        assert crossing.reading is not None
-        known = self._ops[op]
-        for name, value in crossing.reading.names.items():
+    def on_reply_sent(self, event: Event, end: End, op: str | None) -> None:
+        if op is None or not self._goes_to_asker:
+            return
+        known = self._came.get(op)
+        if known is None:
+            return
+        for name, at in end.ids:
             came = known.get(name)
             if came is None:
                 continue
             self.facts += 1
+            value = event.frames[at]
             if value not in came:
                 original, first = next(iter(came.items()))
                 self.broken(
@@ -73,16 +59,32 @@ class IdentityChecker(Checker):
                     event,
                 )
 
-    def _judge_receiver(self, event: Event, op: str) -> None:
+    def on_reply_received(self, event: Event, end: End, op: str | None) -> None:
+        if end.role != "client":
+            return
+        if op is None:
+            self._judge_untagged(end)
+            return
         self.facts += 1
-        clients = self.scenario.nodes.clients
-        addressee = self.pattern.addressee(asker_of(op), clients)
-        expected = f"client-{addressee}" if addressee is not None else "nobody"
+        client = op.partition(".")[0]
+        expected = self._addressees.get(client) or self._addressee(client, op)
         if event.node != expected:
-            came = next((e for ids in self._ops[op].values() for e in ids.values()), None)
+            came = (e for ids in self._came.get(op, {}).values() for e in ids.values())
             self.broken(
-                f"the reply to {op} reached {event.node}; it was for {expected}", came, event
+                f"the reply to {op} reached {event.node}; it was for {expected}",
+                next(came, None),
+                event,
             )
+
+    def _judge_untagged(self, end: End) -> None:
+        if end.role == "client":
+            self.unknown("a reply came without an op id, so nobody can say whom it was for")
+
+    def _addressee(self, client: str, op: str) -> str:
+        """The node that is to get the replies to a client's requests."""
+        number = self.pattern.addressee(asker_of(op), self.scenario.nodes.clients)
+        node = self._addressees[client] = f"client-{number}" if number is not None else "nobody"
+        return node
 
 
 IDENTITY = Property(

@@ -7,50 +7,40 @@ from reqrep.harness.lens import Lens
 from reqrep.harness.property import Checker, Property
 from reqrep.harness.scenario import Scenario
 
-from .state import OpTable
-
-
-class _Life:
-    __slots__ = ("invoke", "last", "outcome")
-
-    def __init__(self) -> None:
-        self.invoke: Event | None = None
-        self.last: Event | None = None
-        self.outcome: Event | None = None
-
 
 class OneOutcomeChecker(Checker):
     """An `info` may be settled later by one `ok`: the reply came after it was given up."""
 
     def __init__(self, scenario: Scenario, lens: Lens) -> None:
         super().__init__(scenario, lens)
-        self._ops = OpTable(_Life)
         self._open: dict[str, Event] = {}
+        self._given_up: dict[str, Event] = {}  # May be settled however late.
+        self._asked: dict[str, Event] = self.ops.table()
+        self._ended: dict[str, Event] = self.ops.table()
 
     def on_invoke(self, event: Event) -> None:
-        life = self._ops[event.op]
-        if life.invoke is not None:
-            self.broken(f"{event.op} was asked twice under one id", life.invoke, event)
-        life.invoke = event
-        self._open[event.op] = event
+        op = event.op
+        before = self._asked.get(op)
+        if before is not None:
+            self.broken(f"{op} was asked twice under one id", before, event)
+        self._asked[op] = self._open[op] = event
 
     def on_ok(self, event: Event) -> None:
-        life = self._ops[event.op]
-        self._open.pop(event.op, None)
-        if event.kind != "info":  # That may be settled however late.
-            self._ops.end(event.op)
+        op = event.op
         self.facts += 1
-        before = life.outcome
-        if life.invoke is None:
-            self.broken(f"{event.op} has the outcome {event.kind} and was never asked", event)
-        elif before is not None and not (before.kind == "info" and event.kind == "ok"):
+        invoke = self._asked.get(op)
+        before = self._ended.get(op) or self._given_up.pop(op, None)
+        if before is None:
+            if invoke is None:
+                self.broken(f"{op} has the outcome {event.kind} and was never asked", event)
+        elif not (before.kind == "info" and event.kind == "ok"):
             self.broken(
-                f"{event.op} has two outcomes, {before.kind} and {event.kind}",
-                life.invoke,
-                before,
-                event,
+                f"{op} has two outcomes, {before.kind} and {event.kind}", invoke, before, event
             )
-        life.outcome = event
+        self._open.pop(op, None)
+        self._ended[op] = event
+        if event.kind == "info":
+            self._given_up[op] = event
 
     on_fail = on_info = on_ok
 
@@ -62,34 +52,21 @@ class OneOutcomeChecker(Checker):
 class ProgressChecker(Checker):
     def __init__(self, scenario: Scenario, lens: Lens) -> None:
         super().__init__(scenario, lens)
-        self._ops = OpTable(_Life)
         self._crash: Event | None = None
-
-    def on_invoke(self, event: Event) -> None:
-        self._ops[event.op].invoke = event
 
     def on_crash(self, event: Event) -> None:
         self._crash = self._crash or event
 
-    def on_send(self, event: Event) -> None:
-        crossing = self.lens.crossing(event)
-        if crossing is not None and crossing.op is not None:
-            self._ops[crossing.op].last = event
-
-    on_recv = on_send
-
     def on_ok(self, event: Event) -> None:
         self.facts += 1
-        self._ops.end(event.op)
 
     def on_info(self, event: Event) -> None:
-        life = self._ops[event.op]
         self.facts += 1
-        where = f"; it was last seen at {life.last.node}" if life.last is not None else ""
+        invoke = self.ops.asked.get(event.op)
+        last = self.ops.seen.get(event.op)
+        where = f"; it was last seen at {last.node}" if last is not None else ""
         why = event.text.strip().splitlines()[-1] if event.text else event.kind
-        self.broken(
-            f"{event.op} was not answered: {why}{where}", life.invoke, life.last, self._crash, event
-        )
+        self.broken(f"{event.op} was not answered: {why}{where}", invoke, last, self._crash, event)
 
     on_fail = on_info
 

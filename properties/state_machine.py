@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from reqrep.harness.history import Event
-from reqrep.harness.lens import Lens
+from reqrep.harness.lens import End, Lens
 from reqrep.harness.property import Checker, Property
 from reqrep.harness.scenario import Scenario
 
@@ -90,23 +90,23 @@ class StateMachineChecker(Checker):
         if machine is not None and event.text == "REQ_RELAXED":
             machine.table = REQ_RELAXED if event.number else REQ
 
-    def on_send(self, event: Event) -> None:
-        self._step(event, "send")
+    def wants(self, end: End) -> bool:
+        return end.type in ("REQ", "REP")
 
-    def on_recv(self, event: Event) -> None:
-        self._step(event, "recv")
-
-    def _step(self, event: Event, call: Call) -> None:
+    def on_send(self, event: Event, end: End, op: str | None) -> None:
         machine = self._machines.get(event.socket)
         if machine is None:
             return
         self.facts += 1
+        call: Call = "send" if event.kind == "send" else "recv"
         row = machine.table.get((machine.state, call))
         if row is None:
             self.broken(_told(event, machine, call, "let through"), machine.last, event)
             return
         machine.state = row.then
         machine.last = event
+
+    on_recv = on_send
 
     def on_efsm(self, event: Event) -> None:
         machine = self._machines.get(event.socket)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reqrep.harness.history import Event
-from reqrep.harness.lens import Lens
+from reqrep.harness.lens import End, Lens
 from reqrep.harness.property import Checker, Property
 from reqrep.harness.scenario import Scenario
 
@@ -13,21 +13,20 @@ class RobustnessChecker(Checker):
 
     def __init__(self, scenario: Scenario, lens: Lens) -> None:
         super().__init__(scenario, lens)
-        self._last: dict[str, Event] = {}
+        self._last: dict[str, tuple[Event, End]] = {}
 
-    def on_recv(self, event: Event) -> None:
-        self._last[event.node] = event
+    def on_recv(self, event: Event, end: End, op: str | None) -> None:
+        self._last[event.node] = event, end
         self.facts += 1
 
     def on_crash(self, event: Event) -> None:
-        last = self._last.get(event.node)
+        last, end = self._last.get(event.node, (None, None))
         error = event.text.strip().splitlines()[-1]
         reason = f"{event.node} raised {error}"
-        if last is not None:
-            crossing = self.lens.crossing(last)
+        if last is not None and end is not None:
             reason += " after the message below"
-            if crossing is not None and crossing.problem:
-                reason += f" ({crossing.problem})"
+            if end.link and end.hop is None:
+                reason += f" ({end.problem(last.frames)})"
         self.broken(reason, last, event)
 
 

@@ -7,16 +7,20 @@ events, in order of time, when the run is over.
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 from collections.abc import Callable
 from itertools import count
+from operator import itemgetter
 from typing import Any
 
 from ..frames import find_op, kept
-from .event import Event
+from .event import OUTCOMES, Event
 from .record import History
 
 Row = tuple[Any, ...]
 """The fields of an `Event`, in order, with the time as the clock gave it."""
+
+_time_ns: Callable[[Row], int] = itemgetter(0)
 
 ENDINGS = frozenset({"end", "crash", "stuck", "left"})
 """What still counts after the run was told to stop; the rest is the sound of closing doors."""
@@ -81,23 +85,28 @@ class Recorder:
         An op that nobody ended is `info`: that, too, is an event.
         """
         stopped_ns = self._stopped_ns or self.clock()
+        rows = sorted(self._rows, key=_time_ns)  # Stable: the order of writing breaks ties.
+        in_time = bisect_right(rows, stopped_ns, key=_time_ns)
+        rows[in_time:] = [row for row in rows[in_time:] if row[2] in ENDINGS]
         begun_ns = self._begun_ns
-        rows = [row for row in self._rows if row[0] <= stopped_ns or row[2] in ENDINGS]
-        rows.sort(key=lambda row: row[0])  # Stable: the order of writing breaks ties.
-        events = [Event(row[0] - begun_ns, *row[1:]) for row in rows]
-        history = History(events, about)
-        unended = [
-            Event(
-                stopped_ns - begun_ns,
-                op.invoke.node,
-                "info",
-                op=op.id,
-                text="open when the run ended",
-            )
-            for op in history.ops.values()
-            if not op.outcomes
+        if begun_ns:  # Not in a simulation, whose clock begins at 0.
+            rows = [(row[0] - begun_ns, *row[1:]) for row in rows]
+        events = [Event(*row) for row in rows]
+        events[in_time:in_time] = [
+            Event(stopped_ns - begun_ns, node, "info", op=op, text="open when the run ended")
+            for op, node in _unended(events).items()
         ]
-        if not unended:
-            return history
-        events = sorted([*events, *unended], key=lambda event: event.time_ns)
         return History(events, about)
+
+
+def _unended(events: list[Event]) -> dict[str, str]:
+    """The ops that were asked and have no outcome, each with its client."""
+    asked: dict[str, str] = {}
+    ended: set[str] = set()
+    for event in events:
+        if event.op:
+            if event.kind == "invoke":
+                asked.setdefault(event.op, event.node)
+            elif event.kind in OUTCOMES and event.op in asked:
+                ended.add(event.op)
+    return {op: node for op, node in asked.items() if op not in ended}

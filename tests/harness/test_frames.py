@@ -66,7 +66,7 @@ class TestLayouts:
         with pytest.raises(LayoutMismatch) as caught:
             layout(text).read(message)
         assert says in str(caught.value)
-        assert layout(text).match(message) is None
+        assert not layout(text).fits(message)
 
     @pytest.mark.parametrize("text", ["", "[", "[C", "C", "[C] []", "[body..][C]", "[0x1]", "[1]"])
     def test_what_is_no_layout_is_refused(self, text: str) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from reqrep import Checker, Event, Property
+from reqrep import Checker, Event, Property, Scenario
+from reqrep.harness.lens import End, Lens
+from reqrep.harness.ops import KEPT_AFTER_END
 from reqrep.harness.property import judge
 
 from .histories import Story, dealer_router, load_balancing
@@ -312,12 +314,125 @@ class TestJudging:
         assert verdict.reason == "first"
         assert [event.kind for event in verdict.witness] == ["invoke", "ok"]
 
-    def test_memory_stays_bounded_over_many_ops(self) -> None:
-        from reqrep.properties.state import KEPT_AFTER_END, OpTable
+    def test_a_checker_is_called_with_the_messages_it_names(self) -> None:
+        class Notes(Checker):
+            def __init__(self, scenario: Scenario, lens: Lens) -> None:
+                super().__init__(scenario, lens)
+                self.notes: list[tuple[str, str, str | None]] = []
 
-        table: OpTable[list[int]] = OpTable(list)
-        for number in range(5 * KEPT_AFTER_END):
-            table[str(number)].append(number)
-            table.end(str(number))
-        assert len(table._entries) == KEPT_AFTER_END
-        assert table.get(str(5 * KEPT_AFTER_END - 1)) is not None
+            def on_request_sent(self, event: Event, end: End, op: str | None) -> None:
+                self.notes.append(("request sent", end.role, op))
+
+            def on_reply_received(self, event: Event, end: End, op: str | None) -> None:
+                self.notes.append(("reply received", end.role, op))
+
+            def on_misfit(self, event: Event, end: End, op: str | None) -> None:
+                self.notes.append((end.problem(event.frames), end.role, op))
+
+            def on_recv(self, event: Event, end: End, op: str | None) -> None:
+                self.notes.append(("recv", end.link, op))
+
+            def finish(self) -> None:
+                self.broken(str(self.notes))
+
+        story = dealer_router().socket("server-0/inner", "PULL", "elsewhere")
+        story.send("client-0/s", b"", ASK).recv("server-0/inner", ASK)
+        story.recv("client-0/s", b"", b"untagged").send("client-0/s", b"x", OTHER)
+        (verdict,) = judge([Property("notes", "", Notes)], story.scenario, story.events)
+        assert verdict.reason == str(
+            [
+                ("request sent", "client", "c0.0"),
+                ("recv", "", None),
+                ("recv", "service", None),
+                ("reply received", "client", None),
+                (
+                    "frame 1 is [x] where the empty delimiter must stand: "
+                    "the empty delimiter is missing",
+                    "client",
+                    "c1.0",
+                ),
+            ]
+        )
+
+    def test_a_checker_is_called_only_at_the_ends_it_wants(self) -> None:
+        class Counts(Checker):
+            def wants(self, end: End) -> bool:
+                return end.role == "server"
+
+            def on_send(self, event: Event, end: End, op: str | None) -> None:
+                self.facts += 1
+
+            on_request_sent = on_request_received = on_send
+
+        story = round_trip(dealer_router())
+        (verdict,) = judge([Property("counts", "", Counts)], story.scenario, story.events)
+        assert verdict.facts == 2
+
+    def test_a_checker_that_cannot_say_what_it_wants_is_unknown(self) -> None:
+        class Raises(Checker):
+            def wants(self, end: End) -> bool:
+                raise ZeroDivisionError
+
+            def on_recv(self, event: Event, end: End, op: str | None) -> None:
+                self.facts += 1
+
+        story = round_trip(dealer_router())
+        (verdict,) = judge([Property("raises", "", Raises)], story.scenario, story.events)
+        assert verdict.outcome == "unknown"
+        assert "ZeroDivisionError" in verdict.bug
+
+    def test_a_checker_that_raised_is_not_called_again_and_the_others_are(self) -> None:
+        class Counts(Checker):
+            def on_recv(self, event: Event, end: End, op: str | None) -> None:
+                self.facts += 1
+
+        class Raises(Counts):
+            def on_recv(self, event: Event, end: End, op: str | None) -> None:
+                super().on_recv(event, end, op)
+                raise ZeroDivisionError
+
+        story = round_trip(round_trip(dealer_router()))
+        properties = [Property("counts", "", Counts), Property("raises", "", Raises)]
+        counts, raises = judge(properties, story.scenario, story.events)
+        assert (counts.facts, raises.facts) == (4, 1)
+        assert (counts.outcome, raises.outcome) == ("holds", "unknown")
+
+
+class TestOps:
+    """What checkers keep of ops."""
+
+    def test_memory_stays_bounded_over_many_ops(self) -> None:
+        story = dealer_router()
+        for number in range(KEPT_AFTER_END + 100):
+            frame = b"@c0.%d ask" % number
+            asked(story, f"c0.{number}").send("client-0/s", b"", frame)
+            story.add("client-0", "ok", op=f"c0.{number}", frames=(frame,))
+        lens = Lens(story.scenario.pattern)
+        mine = lens.ops.table()
+        for event, _, op in lens.readings(story.events):
+            if op is not None:
+                mine[op] = event
+        for table in mine, lens.ops.asked, lens.ops.seen:
+            assert len(table) == KEPT_AFTER_END
+        assert "c0.99" not in mine
+        assert "c0.100" in mine
+
+    def test_ops_that_nobody_asked_are_forgotten_too(self) -> None:
+        story = dealer_router()
+        for number in range(KEPT_AFTER_END + 100):
+            story.send("client-0/s", b"", b"@c0.%d ask" % number)
+        lens = Lens(story.scenario.pattern)
+        assert sum(op is not None for _, _, op in lens.readings(story.events)) > KEPT_AFTER_END
+        assert len(lens.ops.seen) == KEPT_AFTER_END
+
+    def test_an_op_that_was_given_up_may_be_settled_however_late(self) -> None:
+        story = asked(dealer_router()).add("client-0", "info", op="c0.0")
+        for number in range(KEPT_AFTER_END + 1):
+            op = f"c1.{number}"
+            asked(story, op).add("client-1", "ok", op=op, frames=(b"@%s ask" % op.encode(),))
+        story.add("client-0", "ok", op="c0.0", frames=(ASK,))
+        assert story.judge("one-outcome").outcome == "holds"
+        assert story.judge("correlation").outcome == "holds"
+        story.add("client-0", "ok", op="c0.0", frames=(ASK,))
+        assert story.judge("one-outcome").outcome == "broken"
+        assert story.judge("correlation").outcome == "broken"
