@@ -305,10 +305,14 @@ class Machine:
         return self._error(socket.connect, self._endpoint(call))
 
     def _disconnect(self, socket: Any, call: Call) -> object:
-        return self._error(socket.disconnect, self._endpoint(call))
+        return self._release(socket.disconnect, call)
 
     def _unbind(self, socket: Any, call: Call) -> object:
-        code = self._error(socket.unbind, self._endpoint(call))
+        return self._release(socket.unbind, call)
+
+    def _release(self, release: Callable[..., object], call: Call) -> int:
+        # Over inproc each of the two frees the name of a socket that has bound it.
+        code = self._error(release, self._endpoint(call))
         if not code and self._bound.get(call.endpoint) == call.socket:
             del self._bound[call.endpoint]
         return code

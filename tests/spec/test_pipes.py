@@ -9,6 +9,7 @@ from reqrep.harness.simulation.constants import (
     EAGAIN,
     ENOENT,
     ETERM,
+    POLLOUT,
     PULL,
     PUSH,
     RCVHWM,
@@ -421,6 +422,28 @@ def test_disconnect_removes_the_pipe(world: World) -> None:
     world.settle()
     assert push.send_error(b"x") == EAGAIN
     assert error_of(lambda: push.disconnect(endpoint)) == ENOENT
+
+
+@clause("4-disconnect-unbound", "disconnect() from a name that nobody has bound", on=INPROC)
+def test_disconnect_from_a_name_that_nobody_has_bound(world: World) -> None:
+    push = world.socket(PUSH)
+    endpoint = world.fixed_endpoint()
+    push.connect(endpoint)
+    assert push.events() == POLLOUT
+    push.disconnect(endpoint)
+    assert [push.events() for _ in range(3)] == [0, 0, 0]
+    dealer = world.socket(DEALER)
+    dealer.connect(endpoint)
+    dealer.disconnect(endpoint)
+    assert [dealer.events() for _ in range(3)] == [0, 0, 0]
+    assert dealer.recv_error() == EAGAIN
+
+
+@clause("4-disconnect-bound", "over inproc the binder's disconnect() frees the name", on=INPROC)
+def test_disconnect_frees_a_bound_name(world: World) -> None:
+    push, endpoint = world.bound(PUSH)
+    push.disconnect(endpoint)
+    world.socket(PUSH).bind(endpoint)
 
 
 @clause(

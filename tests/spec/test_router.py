@@ -334,6 +334,23 @@ def test_a_handed_over_peer_loses_its_pipe(world: World) -> None:
     assert first.send_error(b"x") == EAGAIN
 
 
+@clause(
+    "5.3.6d",
+    "over inproc a connection that both ends gave up keeps its place until both have called",
+    on=INPROC,
+)
+def test_a_connection_given_up_by_both_keeps_its_place(world: World) -> None:
+    router, endpoint = world.bound(ROUTER, router_handover=1)
+    dealer = world.socket(DEALER, routing_id=b"X", probe_router=1)
+    dealer.connect(endpoint)
+    dealer.connect(endpoint)  # Both are handed over, one to the other and then to a third.
+    dealer.disconnect(endpoint)
+    dealer.connect(endpoint)
+    # The first holds its place empty; so the last is put there, before the second.
+    assert router.recv() == [b"X", b""]
+    assert router.recv()[0] != b"X"
+
+
 @clause("5.3.8", "an empty id is nobody's")
 def test_an_empty_id_is_unroutable(world: World) -> None:
     router, _peer = world.pair(ROUTER, DEALER, {"router_mandatory": 1})

@@ -214,7 +214,7 @@ class Socket:
         if pipe.is_removed:
             return
         if pipe.is_leaving:
-            self.forget(pipe)  # Both ends gave it up.
+            self._agree(pipe)
             return
         pipe.is_ended = True
         # The other side hears of this only when this one has read to the end.
@@ -256,8 +256,8 @@ class Socket:
         The other side is asked and answers through the mailbox; until the owner has seen
         that, the pipe keeps its place and its routing id (5.3.5).
         """
-        if pipe.is_acknowledged:
-            return
+        if pipe.is_acknowledged or (isinstance(pipe, InprocPipe) and not pipe.is_bound):
+            return  # Or there is nobody yet who could answer.
         pipe.is_acknowledged = True
         answer = (self.forget, pipe)
         if isinstance(pipe, InprocPipe) and not pipe.peer.socket.is_closed:
@@ -273,6 +273,13 @@ class Socket:
         pipe, answer = agreement
         self.forget(pipe)
         pipe.peer.socket.post(answer)
+
+    def _agree(self, pipe: Pipe) -> None:
+        """Both ends gave up a connection: each keeps its place until the other has answered."""
+        if isinstance(pipe, InprocPipe) and not pipe.peer.socket.is_closed:
+            pipe.peer.socket.post((pipe.peer.socket.forget, pipe.peer))
+        else:
+            self.forget(pipe)
 
     def leave(self, pipe: InprocPipe) -> None:
         """Give up an end of an inproc connection while the socket lives on.
