@@ -175,7 +175,9 @@ class Context:
         pipe.is_introduced = peer.is_introduced = True
         pipe.update_limits()
         if pipe.is_removed or (pipe.is_leaving and pipe.is_ended):
-            peer.put_end()  # The connector came, sent, and went before there was a binder.
+            # The connector came, sent, and went before there was a binder, who knows it at once.
+            peer.is_ended = True
+            peer.is_open = peer.has_room = False
 
     def unbind_inproc(self, socket: Socket, name: str) -> None:
         """Free a name; its connections stay."""

@@ -351,6 +351,43 @@ def test_a_connection_given_up_by_both_keeps_its_place(world: World) -> None:
     assert router.recv()[0] != b"X"
 
 
+@clause(
+    "5.3.6e",
+    "over inproc a handed-over peer is there until the message of it that is read frame by frame "
+    "was read to its end",
+    on=INPROC,
+)
+def test_handover_waits_for_the_end_of_a_message(world: World) -> None:
+    router, endpoint = world.bound(ROUTER, router_handover=1)
+    first = join(world, router, endpoint, b"X")
+    first.send(b"1", b"2")
+    assert router.recv_part() == b"X"
+    join(world, router, endpoint, b"X")
+    router.events()
+    assert first.events() & POLLOUT
+    assert [router.recv_part(), router.recv_part()] == [b"1", b"2"]
+    world.settle()
+    assert first.send_error(b"x") == EAGAIN
+
+
+@clause(
+    "5.3.6f",
+    "over inproc a peer that went before there was a binder is heard, also after a handover",
+    on=INPROC,
+)
+def test_who_went_before_the_bind_is_heard_after_a_handover(world: World) -> None:
+    endpoint = world.fixed_endpoint()
+    dealer = world.socket(DEALER, routing_id=b"X")
+    dealer.connect(endpoint)
+    dealer.connect(endpoint)
+    dealer.send(b"said")
+    dealer.close()
+    world.settle()
+    router = world.socket(ROUTER, router_handover=1)
+    router.bind(endpoint)
+    assert router.recv()[1] == b"said"
+
+
 @clause("5.3.8", "an empty id is nobody's")
 def test_an_empty_id_is_unroutable(world: World) -> None:
     router, _peer = world.pair(ROUTER, DEALER, {"router_mandatory": 1})

@@ -385,7 +385,7 @@ class Socket:
         if self._parts:
             message, self._parts = self._parts[::-1], []
             self.rcvmore = False
-            self.fair_queue.finish()
+            self._finish_reading()
             return message
         self._ticks += 1
         if self._ticks == COMMAND_TICKS:
@@ -444,8 +444,12 @@ class Socket:
         frame = parts.pop()
         self.rcvmore = bool(parts)
         if not parts:
-            self.fair_queue.finish()
+            self._finish_reading()
         return frame
+
+    def _finish_reading(self) -> None:
+        """The last frame was read of a message that is read frame by frame."""
+        self.fair_queue.finish()
 
     # --- waiting --------------------------------------------------------------
 
