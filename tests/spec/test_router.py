@@ -7,8 +7,10 @@ from reqrep.harness.simulation.constants import (
     DEALER,
     EAGAIN,
     EHOSTUNREACH,
+    ENOENT,
     POLLIN,
     POLLOUT,
+    REP,
     REQ,
     ROUTER,
     ROUTING_ID,
@@ -300,6 +302,21 @@ def test_an_id_is_not_free_before_both_sides_know(world: World) -> None:
     assert router.nothing()
 
 
+@clause("5.3.4c", "over inproc a mute connection stays when its peer has gone", on=INPROC)
+def test_a_mute_connection_stays(world: World) -> None:
+    rep, one = world.bound(REP, routing_id=b"X")
+    other = rep.bind(world.fixed_endpoint())
+    router = world.socket(ROUTER)
+    router.connect(one)
+    router.connect(other)
+    rep.close(0)
+    world.settle()
+    router.events()
+    world.settle()
+    assert error_of(lambda: router.disconnect(one)) == ENOENT
+    assert error_of(lambda: router.disconnect(other)) == 0
+
+
 @clause("5.3.6a", "handover gives a live id to the newcomer")
 def test_handover_moves_the_id(world: World) -> None:
     router, endpoint = world.bound(ROUTER, router_handover=1)
@@ -522,6 +539,17 @@ def test_a_routing_id_set_too_late_has_no_effect(world: World) -> None:
     peer.set(ROUTING_ID, b"late")
     peer.send(b"x")
     assert router.recv()[0] != b"late"
+
+
+@clause("INV-ID-5", "a ROUTING_ID that is set after bind() has no effect there")
+def test_a_routing_id_set_after_bind_has_no_effect(world: World) -> None:
+    bound, endpoint = world.bound(ROUTER, routing_id=b"early")
+    bound.set(ROUTING_ID, b"late")
+    router = world.socket(ROUTER, router_mandatory=1)
+    router.connect(endpoint)
+    assert world.eventually(lambda: router.send_error(b"early", b"x") == 0)
+    assert router.send_error(b"late", b"x") == EHOSTUNREACH
+    assert bound.recv()[1:] == [b"x"]
 
 
 @clause("5.3.10", "with a fixed id a late reply reaches the successor of a closed socket")

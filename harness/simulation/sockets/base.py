@@ -231,6 +231,11 @@ class Socket:
             pipe.has_room = True
             self._regain(pipe)
 
+    def command_limits(self, change: tuple[InprocPipe, int, int]) -> None:
+        """The other side of an inproc connection has changed SNDHWM or RCVHWM."""
+        pipe, outbound, inbound = change
+        pipe.set_limits(outbound, inbound)
+
     def command_identify(self, pipe: Pipe) -> None:
         """The peer of a connecting pipe has introduced itself."""
         if not pipe.is_removed:

@@ -209,11 +209,12 @@ class Router(Socket):
     def _hear(self, pipe: Pipe) -> None:
         if pipe.in_slot != NOWHERE:
             self.fair_queue.activate(pipe)
-        elif pipe.is_ended:
-            self.forget(pipe)
         elif pipe.gone_because == "duplicate id":
+            # Nobody reads to its end, so that it keeps its place for ever (measured).
             pipe.is_asleep = True
             self._report_mute(pipe)
+        elif pipe.is_ended:
+            self.forget(pipe)
 
     def _regain(self, pipe: Pipe) -> None:
         pass  # Whether a peer has room is asked when something is for it.
