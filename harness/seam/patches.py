@@ -92,6 +92,7 @@ def _virtual_attributes() -> list[Attribute]:
         (mixins.SeamSocket, "__hash__", simulating.socket_hash),
         *virtual.ATTRIBUTES,
         *virtual_asyncio.attributes(),
+        *virtual.foreign_loops(),
     ]
     stand_ins = {
         id(vars(owner)[name]): value
@@ -99,7 +100,7 @@ def _virtual_attributes() -> list[Attribute]:
         if isinstance(owner, ModuleType) and name in vars(owner)
     }
     known = {(id(owner), name) for owner, name, _ in attributes}
-    early = virtual.early_names(stand_ins)
+    early = virtual.early_names(stand_ins) + virtual.early_locals()
     return attributes + [found for found in early if (id(found[0]), found[1]) not in known]
 
 

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 # Mechanisms whose handshake is not simulated: what a program sets would protect nothing here.
 _SECURITY = ("CURVE_", "PLAIN_", "GSSAPI_", "ZAP_")
 
+# What libzmq may know, depending on how it was built. What it never knows is its own error.
+_TRANSPORTS = ("udp", "pgm", "epgm", "norm", "tipc", "vmci", "vsock", "hyperv", "ws", "wss")
+
 _DRAFT_TYPES = (
     "SERVER",
     "CLIENT",
@@ -151,6 +154,8 @@ class SimulatingSeat(Seat):
         name = _type_name(kind)
         if name in _DRAFT_TYPES:
             self.refuse(f"socket(zmq.{name})", "draft sockets are not part of libzmq 4.3")
+        if name == "STREAM":
+            self.refuse("socket(zmq.STREAM)", "connections without ZMTP are not modelled")
         try:
             core = self.core.socket(int(kind))
         except SimulatedError as error:
@@ -314,11 +319,19 @@ class SimulatingTap(Tap):
 
     # --- endpoints ------------------------------------------------------------
 
+    def _refuse_transport(self, call: str, endpoint: str) -> None:
+        transport = endpoint.partition("://")[0]
+        if transport in _TRANSPORTS:
+            assert isinstance(self.seat, SimulatingSeat)
+            why = f"{transport} is not simulated; inproc, ipc and tcp are"
+            self.seat.refuse(f"{call}({endpoint!r})", why)
+
     def bind(self, socket: Any, endpoint: Any) -> None:
         text = _checked(endpoint)
         try:
             self.core.bind(self.below(text))
         except SimulatedError as error:
+            self._refuse_transport("bind", text)
             raise self._refused("bind", error) from None
         actual = self.above(self.core.last_endpoint)
         self.note("bind", actual)
@@ -330,6 +343,7 @@ class SimulatingTap(Tap):
         try:
             self.core.connect(self.below(text))
         except SimulatedError as error:
+            self._refuse_transport("connect", text)
             raise self._refused("connect", error) from None
         self.note("connect", text)
 

@@ -11,6 +11,7 @@ the seed of the run. What would block the one real thread there is, is refused b
 
 from __future__ import annotations
 
+import _thread
 import os
 import queue
 import random
@@ -21,8 +22,9 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
@@ -284,8 +286,9 @@ _real_local: Any = threading.local
 class VirtualLocal:
     """`threading.local` of a simulated node: each task has values of its own.
 
-    One that was made before the run, such as at the top of a module, stays a real one, which
-    all tasks share; so does a class that was derived from it then.
+    One that was made before the run is found where it stands at the top of a module, see
+    `early_locals`. Elsewhere, as in the attribute of an object from before the run, it stays a
+    real one, which all tasks share; so does a class that was derived from it then.
     """
 
     __slots__ = ("_values",)
@@ -321,6 +324,49 @@ class VirtualLocal:
             raise AttributeError(name) from None
 
 
+class EarlyLocal(VirtualLocal):
+    """Stands for a `threading.local` from before the run, which it is for everybody else."""
+
+    __slots__ = ("_real",)
+
+    def __init__(self, real: threading.local) -> None:
+        object.__setattr__(self, "_real", real)
+
+    def __new__(cls, real: threading.local) -> Any:
+        return super().__new__(cls)
+
+    def _own(self) -> dict[str, Any]:
+        if _scheduler() is None:
+            real: threading.local = object.__getattribute__(self, "_real")
+            return real.__dict__
+        return super()._own()
+
+
+_locals_of: dict[str, list[str]] = {}
+
+
+def early_locals() -> list[tuple[Any, str, Any]]:
+    """Where a module holds a `threading.local` by a name; each module is looked through once."""
+    found = []
+    stand_ins: dict[int, EarlyLocal] = {}
+    for name, module in list(sys.modules.items()):
+        if module is None:
+            continue
+        attributes = _locals_of.get(name)
+        if attributes is None:
+            attributes = _locals_of[name] = [
+                attribute
+                for attribute, value in list(vars(module).items())
+                if type(value) is _real_local
+            ]
+        for attribute in attributes:
+            value: Any = vars(module).get(attribute)
+            if type(value) is _real_local:
+                stand_in = stand_ins.setdefault(id(value), EarlyLocal(value))
+                found.append((module, attribute, stand_in))
+    return found
+
+
 # --- chance -----------------------------------------------------------------
 
 _real_urandom = os.urandom
@@ -338,16 +384,40 @@ def _seed(self: random.Random, a: Any = None, version: int = 2) -> None:
     _real_seed(self, a, version)
 
 
+HARDWARE_ADDRESS = 0x02_00_00_00_00_01
+"""What `uuid.getnode()` says: one that no manufacturer gives out."""
+
+_real_getnode = uuid.getnode
+_real_uuid1 = uuid.uuid1
+# The times of the last ids that were made of a time, by which `uuid` never gives one twice.
+_LAST_TIMES = [name for name in vars(uuid) if name.startswith("_last_timestamp")]
+
+
+def _getnode() -> int:
+    return _real_getnode() if _scheduler() is None else HARDWARE_ADDRESS
+
+
+def _uuid1(node: int | None = None, clock_seq: int | None = None) -> uuid.UUID:
+    if _scheduler() is not None:
+        # With both given, the system's own generator is not asked.
+        node = HARDWARE_ADDRESS if node is None else node
+        clock_seq = _entropy.getrandbits(14) if clock_seq is None else clock_seq
+    return _real_uuid1(node, clock_seq)
+
+
 @contextmanager
 def chance(seed: int) -> Iterator[None]:
     """All chance comes from a seed; afterwards the global generator goes on where it was."""
     before = random.getstate()
+    times = {name: vars(uuid)[name] for name in _LAST_TIMES}
     random.seed(f"global/{seed}")
     _entropy.seed(f"entropy/{seed}")
+    vars(uuid).update(dict.fromkeys(_LAST_TIMES))
     try:
         yield
     finally:
         random.setstate(before)
+        vars(uuid).update(times)
 
 
 # --- what is refused --------------------------------------------------------
@@ -364,6 +434,18 @@ def _refusing(real: Any, what: str, why: str) -> Any:
 
 
 _BLOCKS = "it would block the one thread that all nodes share"
+_PROCESS = "a process has a time of its own"
+_THREAD = "its threads are real ones"
+
+
+def _refused(owner: Any, names: Iterable[str], what: str, why: str) -> list[tuple[Any, str, Any]]:
+    """Patches that refuse those of some functions that there are."""
+    return [
+        (owner, name, _refusing(vars(owner)[name], f"{what}.{name}()", why))
+        for name in names
+        if name in vars(owner)
+    ]
+
 
 # --- the list ---------------------------------------------------------------
 
@@ -389,6 +471,8 @@ ATTRIBUTES: tuple[tuple[Any, str, Any], ...] = (
     (os, "urandom", _urandom),
     (random, "_urandom", _urandom),
     (random.Random, "seed", _seed),
+    (uuid, "getnode", _getnode),
+    (uuid, "uuid1", _uuid1),
     (socket.socket, "__init__", _refusing(socket.socket.__init__, "socket.socket()", _BLOCKS)),
     (select, "select", _refusing(select.select, "select.select()", _BLOCKS)),
     (select, "poll", _refusing(getattr(select, "poll", None), "select.poll()", _BLOCKS)),
@@ -403,29 +487,30 @@ ATTRIBUTES: tuple[tuple[Any, str, Any], ...] = (
         "select",
         _refusing(selectors._PollLikeSelector.select, "PollSelector.select()", _BLOCKS),
     ),
-    (
-        subprocess.Popen,
-        "__init__",
-        _refusing(
-            subprocess.Popen.__init__, "subprocess.Popen()", "a process has a time of its own"
-        ),
-    ),
-    (
-        BaseProcess,
-        "start",
-        _refusing(BaseProcess.start, "multiprocessing", "a process has a time of its own"),
-    ),
-    (
-        os,
-        "fork",
-        _refusing(getattr(os, "fork", None), "os.fork()", "a process has a time of its own"),
-    ),
-    (
-        ThreadPoolExecutor,
-        "submit",
-        _refusing(ThreadPoolExecutor.submit, "ThreadPoolExecutor", "its threads are real ones"),
-    ),
-)
+    (subprocess.Popen, "__init__",
+     _refusing(subprocess.Popen.__init__, "subprocess.Popen()", _PROCESS)),
+    (BaseProcess, "start", _refusing(BaseProcess.start, "multiprocessing", _PROCESS)),
+    *_refused(os, ("fork", "forkpty", "posix_spawn", "posix_spawnp", "execv", "execve"),
+              "os", _PROCESS),
+    *_refused(os, ("system",), "os", _BLOCKS),
+    *_refused(_thread, ("start_new_thread", "start_new", "start_joinable_thread"),
+              "_thread", _THREAD),
+    (ThreadPoolExecutor, "submit",
+     _refusing(ThreadPoolExecutor.submit, "ThreadPoolExecutor", _THREAD)),
+)  # fmt: skip
+
+
+def foreign_loops() -> list[tuple[Any, str, Any]]:
+    """uvloop, where it is imported: it waits on real descriptors, and has a clock of its own."""
+    uvloop = sys.modules.get("uvloop")
+    if uvloop is None:
+        return []
+    why = "its event loop waits on real descriptors; use that of asyncio"
+    return [
+        *_refused(uvloop, ("new_event_loop", "install", "run"), "uvloop", why),
+        *_refused(uvloop.EventLoopPolicy, ("_loop_factory",), "uvloop.EventLoopPolicy", why),
+    ]
+
 
 _OURS = "reqrep.harness."
 

@@ -5,7 +5,7 @@ Source: zeromq.md 5.8, 5.9; pyzmq-seam.md 1.3.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import constants as c
 from .constants import SimulatedError
@@ -36,6 +36,15 @@ _OPTIONS: dict[int, tuple[int, int, int] | None] = {
 _READ_ONLY = {c.SOCKET_LIMIT: 65535, c.MSG_T_SIZE: 64}
 
 
+class Bound(NamedTuple):
+    """Who has an inproc name, with those options that count as they were at `bind()`."""
+
+    socket: Socket
+    routing_id: bytes
+    sndhwm: int
+    rcvhwm: int
+
+
 class Context:
     """See the top of this file.
 
@@ -53,7 +62,7 @@ class Context:
         self.is_terminated = False
         self._values = {number: row[0] for number, row in _OPTIONS.items() if row is not None}
         self._waiters: list[Task] = []
-        self._bound: dict[str, Socket] = {}
+        self._bound: dict[str, Bound] = {}
         self._pending: dict[str, list[InprocPipe]] = {}  # Connected, but bound by nobody yet.
         self._sockets_ever = 0
 
@@ -132,9 +141,11 @@ class Context:
         """
         if name in self._bound:
             raise SimulatedError(c.EADDRINUSE, f"inproc://{name}")
-        self._bound[name] = socket
+        options = socket.options
+        bound = Bound(socket, options.routing_id, options.sndhwm, options.rcvhwm)
+        self._bound[name] = bound
         for pipe in self._pending.pop(name, []):
-            self._join(pipe, socket)
+            self._join(pipe, bound)
             socket.command_attach(pipe.peer)
             if pipe.socket.type in _NAMING and (pipe.inbound or pipe.wanted_id):
                 # What is first in a pipe is taken for the routing id. Here that is the probe of
@@ -154,37 +165,48 @@ class Context:
         pipe.announced_id = socket.options.routing_id  # What the peer will learn.
         pipe.wanted_id = socket.options.connect_routing_id
         socket.options.connect_routing_id = b""
-        pipe.update_limits()
-        binder = self._bound.get(name)
-        if binder is None:
+        # How many messages each side takes is agreed on now, whatever is set later.
+        sndhwm, rcvhwm = socket.options.sndhwm, socket.options.rcvhwm
+        peer.peer_limits = rcvhwm, sndhwm
+        bound = self._bound.get(name)
+        if bound is None:
             self._pending.setdefault(name, []).append(pipe)
+            pipe.limit = sndhwm
+            pipe.set_inbound_limit(rcvhwm)
+            peer.limit = rcvhwm
+            peer.set_inbound_limit(sndhwm)
         else:
-            self._join(pipe, binder)
+            self._join(pipe, bound)
             if pipe.wanted_id:
                 pipe.inbound.append(ANNOUNCEMENT)
-            binder.post((binder.command_attach, peer))
+            bound.socket.post((bound.socket.command_attach, peer))
         socket.command_attach(pipe)
         return pipe
 
-    def _join(self, pipe: InprocPipe, binder: Socket) -> None:
-        peer = pipe.peer
+    def _join(self, pipe: InprocPipe, bound: Bound) -> None:
+        peer, binder = pipe.peer, bound.socket
         peer.socket = binder
         peer.read_command = (binder.command_read, peer)
-        peer.announced_id, pipe.announced_id = pipe.announced_id, binder.options.routing_id
+        peer.announced_id, pipe.announced_id = pipe.announced_id, bound.routing_id
         pipe.is_bound = peer.is_bound = True
         pipe.is_introduced = peer.is_introduced = True
-        pipe.update_limits()
+        pipe.peer_limits = bound.rcvhwm, bound.sndhwm
+        rcvhwm, sndhwm = peer.peer_limits
+        pipe.set_limits(sndhwm, rcvhwm)
+        peer.set_limits(bound.sndhwm, bound.rcvhwm)
         if pipe.is_removed or (pipe.is_leaving and pipe.is_ended):
-            peer.put_end()  # The connector came, sent, and went before there was a binder.
+            # The connector came, sent, and went before there was a binder, who knows it at once.
+            peer.is_ended = True
+            peer.is_open = peer.has_room = False
 
     def unbind_inproc(self, socket: Socket, name: str) -> None:
         """Free a name; its connections stay."""
-        if self._bound.get(name) is socket:
+        if name in self._bound and self._bound[name].socket is socket:
             del self._bound[name]
 
     def unbind_all_inproc(self, socket: Socket) -> None:
         """Free the names of a socket that closes."""
-        for name in [name for name, bound in self._bound.items() if bound is socket]:
+        for name in [name for name, bound in self._bound.items() if bound.socket is socket]:
             del self._bound[name]
 
     # --- the end --------------------------------------------------------------

@@ -113,6 +113,7 @@ NOT_SIMULATED: dict[int, str] = {
     c.ROUTER_RAW: "connections without ZMTP are not modelled",
     c.XPUB_MANUAL: "subscriptions that the application decides are not modelled",
     c.SOCKS_PROXY: "proxies between peers are not modelled",
+    c.USE_FD: "a descriptor that is open already leads out of the simulation",
 }
 
 # Where libzmq keeps something else than it was given.

@@ -5,8 +5,9 @@ one, so no limit ever splits them. How full a pipe is, is the sender's view of i
 what it has written less what the reader has reported; the reader reports only
 every so many messages (the low-water mark), so that view is conservative.
 
-    inproc   the limit is the sender's SNDHWM plus the receiver's RCVHWM, 0 on either
-             side is none; before there is a binder, the sender's SNDHWM alone
+    inproc   the limit is the sender's SNDHWM plus the receiver's RCVHWM, as they were at
+             connect() and at bind(); 0 on either side is none; before there is a binder,
+             the sender's SNDHWM alone
     network  SNDHWM up to the network, what the network holds, then RCVHWM
 
 Source: zeromq.md 5.1, 5.5.
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 Message = list[bytes]
 
 NEVER = -1
+
+DEFAULT_LIMIT = 1000
+"""SNDHWM and RCVHWM of a fresh socket."""
 
 ANNOUNCEMENT: Message = []
 """A routing id that nobody wants any more, such as that of a peer that CONNECT_ROUTING_ID has
@@ -151,9 +155,11 @@ class InprocPipe(Pipe):
     Attributes:
         peer: The other end.
         is_bound: False while the name it was connected to is bound by nobody.
+        peer_limits: What the peer adds to the own SNDHWM and RCVHWM: its RCVHWM and SNDHWM as
+            they were at its `bind()` or `connect()`.
     """
 
-    __slots__ = ("is_bound", "name", "peer")
+    __slots__ = ("is_bound", "name", "peer", "peer_limits")
 
     transport = "inproc"
 
@@ -162,6 +168,7 @@ class InprocPipe(Pipe):
         self.name = name
         self.peer: InprocPipe
         self.is_bound = False
+        self.peer_limits = DEFAULT_LIMIT, DEFAULT_LIMIT  # While there is no peer (measured).
 
     @property
     def peer_name(self) -> str:
@@ -188,16 +195,23 @@ class InprocPipe(Pipe):
         if self.is_bound and not self.peer.is_removed:
             self.peer.put_end()
 
+    def set_limits(self, outbound: int, inbound: int) -> None:
+        """Bound what goes out and what comes in; what the peer adds is added (5.5.2)."""
+        more_outbound, more_inbound = self.peer_limits
+        self.limit = outbound + more_outbound if outbound and more_outbound else 0
+        self.set_inbound_limit(inbound + more_inbound if inbound and more_inbound else 0)
+
     def update_limits(self) -> None:
-        """After a change of SNDHWM or RCVHWM on either side (5.5.2, 5.5.6)."""
-        for one, other in ((self, self.peer), (self.peer, self)):
-            outbound = one.socket.options.sndhwm
-            if not self.is_bound:
-                one.limit = outbound
-                continue
-            inbound = other.socket.options.rcvhwm
-            one.limit = outbound + inbound if outbound and inbound else 0
-            other.set_inbound_limit(one.limit)
+        """After a change of SNDHWM or RCVHWM of this side (5.5.6).
+
+        The other side's end is set by the new numbers too, in place of its own, and adds the
+        old ones to them: so a receiver that changes RCVHWM takes the sender's SNDHWM out of the
+        sum (measured).
+        """
+        options = self.socket.options
+        self.set_limits(options.sndhwm, options.rcvhwm)
+        change = self.peer, options.rcvhwm, options.sndhwm
+        self.peer.socket.post((self.peer.socket.command_limits, change))
 
 
 class NetworkPipe(Pipe):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
+import importlib
 import multiprocessing
 import os
 import select
@@ -13,7 +15,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -79,6 +82,23 @@ def handle_a_signal() -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, print)
 
 
+def setting(kind: int, name: str, value: Any) -> Attempt:
+    return lambda context: context.socket(kind).setsockopt(getattr(zmq, name), value)
+
+
+def reaching(call: str, endpoint: str) -> Attempt:
+    return lambda context: getattr(context.socket(zmq.DEALER), call)(endpoint)
+
+
+def opening(name: str) -> Attempt:
+    return lambda context: context.socket(getattr(zmq, name))
+
+
+def select_descriptor(context: Context) -> None:
+    with context.socket(zmq.REP) as socket:
+        select.select([int(socket.get(zmq.FD))], [], [], 0)
+
+
 REFUSED: dict[str, tuple[Attempt, str]] = {
     "socket": (lambda context: socket.socket(), "socket.socket()"),
     "subprocess": (lambda context: subprocess.run(["true"]), "subprocess.Popen()"),
@@ -97,6 +117,17 @@ REFUSED: dict[str, tuple[Attempt, str]] = {
         lambda context: multiprocessing.get_context("spawn").Process(target=print).start(),
         "multiprocessing",
     ),
+    "ProcessPoolExecutor": (
+        lambda context: ProcessPoolExecutor(1).submit(print),
+        "multiprocessing",
+    ),
+    "spawn": (lambda context: os.posix_spawn("/bin/true", ["true"], {}), "os.posix_spawn()"),
+    "system": (lambda context: os.system("true"), "os.system()"),
+    "real thread": (
+        lambda context: _thread.start_new_thread(print, ()),
+        "_thread.start_new_thread()",
+    ),
+    "FD in select": (select_descriptor, "select.select()"),
     "green": (lambda context: GreenSocket(context, zmq.REQ), "zmq.green"),
     "curve": (
         lambda context: context.socket(zmq.REQ).setsockopt(zmq.CURVE_SERVERKEY, b"k" * 40),
@@ -110,6 +141,38 @@ REFUSED: dict[str, tuple[Attempt, str]] = {
         lambda context: context.socket(zmq.PULL).setsockopt(zmq.CONFLATE, 1),
         "set(zmq.CONFLATE, ...)",
     ),
+    **{
+        name: (setting(kind, name, value), f"set(zmq.{name}, ...)")
+        for name, kind, value in (
+            ("PLAIN_USERNAME", zmq.REQ, b"me"),
+            ("PLAIN_SERVER", zmq.REP, 1),
+            ("GSSAPI_PRINCIPAL", zmq.REQ, b"me"),
+            ("GSSAPI_SERVER", zmq.REP, 1),
+            ("ZAP_DOMAIN", zmq.REP, b"global"),
+            ("SOCKS_PROXY", zmq.REQ, b"127.0.0.1:1080"),
+            ("ROUTER_RAW", zmq.ROUTER, 1),
+            ("XPUB_MANUAL", zmq.XPUB, 1),
+            ("USE_FD", zmq.REP, 3),
+        )
+    },
+    **{
+        f"{call} {endpoint}": (reaching(call, endpoint), f"{call}({endpoint!r})")
+        for call, endpoint in (
+            ("connect", "udp://127.0.0.1:5555"),
+            ("bind", "udp://*:5555"),
+            ("connect", "pgm://eth0;239.0.0.1:5555"),
+            ("bind", "epgm://eth0;239.0.0.1:5555"),
+            ("connect", "norm://127.0.0.1:5555"),
+            ("connect", "tipc://{5560,0}"),
+            ("connect", "vmci://1:5555"),
+            ("bind", "ws://127.0.0.1:5555"),
+        )
+    },
+    "stream": (lambda context: context.socket(zmq.STREAM), "socket(zmq.STREAM)"),
+    **{
+        name.lower(): (opening(name), f"socket(zmq.{name})")
+        for name in ("SERVER", "CLIENT", "GATHER", "SCATTER", "PEER", "CHANNEL")
+    },
     "dish": (lambda context: context.socket(zmq.DISH), "socket(zmq.DISH)"),
     "radio": (lambda context: context.socket(zmq.RADIO), "socket(zmq.RADIO)"),
     "descriptor in a Poller": (poll_stdin, "poll() for 0"),
@@ -152,7 +215,36 @@ def test_a_refusal_that_is_swallowed_in_a_thread_ends_the_run_all_the_same(name:
         run_in_client(attempt)
 
 
+def test_uvloop_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A module of its name and shape: it is no dependency of ours."""
+    tmp_path.joinpath("uvloop.py").write_text(
+        "import asyncio\n"
+        "class EventLoopPolicy:\n"
+        "    def _loop_factory(self): return asyncio.new_event_loop()\n"
+        "def new_event_loop(): return asyncio.new_event_loop()\n"
+        "def install(): pass\n"
+        "def run(main, **kwargs): asyncio.run(main)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    uvloop: Any = importlib.import_module("uvloop")
+    monkeypatch.setitem(sys.modules, "uvloop", uvloop)
+    real = uvloop.run
+    for attempt, call in (
+        (lambda context: uvloop.run(None), "uvloop.run()"),
+        (lambda context: uvloop.install(), "uvloop.install()"),
+        (lambda context: uvloop.new_event_loop(), "uvloop.new_event_loop()"),
+        (lambda context: uvloop.EventLoopPolicy()._loop_factory(), "uvloop.EventLoopPolicy"),
+    ):
+        with pytest.raises(MisuseError, match="use that of asyncio") as refused:
+            run_in_client(attempt)
+        assert call in str(refused.value)
+    assert uvloop.run is real
+
+
 def test_outside_of_a_node_nothing_is_refused() -> None:
+    ran = threading.Event()
+    _thread.start_new_thread(ran.set, ())
+    assert ran.wait(10)
     socket.socket().close()
     with ThreadPoolExecutor(1) as executor:
         assert executor.submit(lambda: 1).result() == 1

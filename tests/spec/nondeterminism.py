@@ -66,14 +66,24 @@ DIVERGENCES: dict[str, Divergence] = {
         "a CONNECT_ROUTING_ID that is in use, and a ROUTING_ID that equals a made-up one",
         "the process aborts; the simulation refuses by `MisuseError`",
     ),
+    "abort: limit after an end": Divergence(
+        "SNDHWM or RCVHWM that is set while an inproc connection of the socket is ending",
+        "libzmq tells the other end of it, which may be freed already: the process dies",
+    ),
     "self-connection": Divergence(
         "what a socket sees that is connected to itself over inproc",
         "both ends answer through the one mailbox of the socket, in the middle of its own calls, "
         "and the name is both bound and connected; no pattern does it, and it is not modelled",
     ),
     "disconnect while sending": Divergence(
-        "a disconnect() between two frames of a message that is being sent",
-        "a REQ then sends the rest without a delimiter to another peer; this is not modelled",
+        "a disconnect() between two frames of a message that is being sent, and what a REQ sends "
+        "after its peer went before the last frame and that was answered with EAGAIN",
+        "a REQ then sends the rest, or its next request, without a delimiter to another peer; this "
+        "is not modelled",
+    ),
+    "limit while sending": Divergence(
+        "SNDHWM or RCVHWM that is lowered on either side between two frames of a message",
+        "libzmq then takes a begun message for one too many and tears it, which is not modelled",
     ),
     "disconnect while receiving": Divergence(
         "a disconnect() between two frames of a message that is being received",

@@ -29,6 +29,7 @@ the second id that a ROUTER made up."""
 VERBS = {
     "send": 10, "reply": 6, "recv": 12, "part": 1.5, "recv_part": 1.5, "poll": 6, "bind": 3,
     "connect": 5, "disconnect": 0.8, "unbind": 0.6, "reconnect": 0.6, "close": 0.8, "open": 1.2,
+    "limit": 0.6,
 }  # fmt: skip
 """How often each verb is drawn."""
 
@@ -70,7 +71,7 @@ class Call(NamedTuple):
         socket: The number of its socket.
         endpoint: The number of its endpoint, of verbs that have one.
         frames: What is sent; of `connect`, a CONNECT_ROUTING_ID if there is any.
-        wanted: What a poll asks for.
+        wanted: What a poll asks for; of `limit`, the new RCVHWM, and SNDHWM is one less.
     """
 
     verb: str
@@ -108,7 +109,7 @@ def draw_call(draw: Random, sockets: int, number: int) -> Call:
     index = draw.randrange(sockets)
     if verb in ("send", "reply", "part"):
         return Call(verb, index, frames=tuple(draw.choices(FRAMES, k=draw.randint(1, 4))))
-    if verb == "poll":
+    if verb in ("poll", "limit"):
         return Call(verb, index, wanted=draw.randint(1, 3))
     if verb == "connect" and draw.random() < 0.15:
         # libzmq aborts on the second use of a name.
@@ -179,7 +180,10 @@ class Machine:
         self._early: set[tuple[int, int]] = set()  # Who connected to an endpoint before its bind.
         self._receiving: set[int] = set()  # Who is between two frames of a message.
         self._sending: set[int] = set()
+        self._torn: set[int] = set()  # REQs that could not send the last frame of a request.
         self._looking: set[int] = set()  # Who was polled since it received.
+        # Whether any connection may have; a handover ends them too.
+        self._has_ended = any("router_handover" in dict(plan.options) for plan in plans)
 
     def step(self, call: Call) -> object:
         """What a call gives: an error number that is not 0, or a result."""
@@ -202,6 +206,10 @@ class Machine:
     def _is_left_out(self, call: Call) -> bool:
         """Whether libzmq cannot be asked for this; see `nondeterminism.py`."""
         index, endpoint = call.socket, call.endpoint
+        if call.verb in ("send", "reply", "part"):
+            return index in self._torn
+        if call.verb == "limit":
+            return self._has_ended or bool(self._sending)
         is_early = (index, endpoint) in self._early
         if call.verb == "bind":
             return is_early  # It would connect to itself.
@@ -243,6 +251,8 @@ class Machine:
         code = self._error(self.side.send, socket, frames, c.DONTWAIT)
         if not code:
             self._sending.discard(call.socket)
+        elif call.socket in self._sending and self.plans[call.socket].kind == c.REQ:
+            self._torn.add(call.socket)
         return code
 
     def _reply(self, socket: Any, call: Call) -> object:
@@ -290,6 +300,11 @@ class Machine:
         }
         return self.side.poll(items)
 
+    def _limit(self, socket: Any, call: Call) -> object:
+        socket.set(c.RCVHWM, call.wanted)
+        socket.set(c.SNDHWM, call.wanted - 1)
+        return 0
+
     def _bind(self, socket: Any, call: Call) -> object:
         code = self._error(socket.bind, self._endpoint(call))
         if not code:
@@ -305,10 +320,15 @@ class Machine:
         return self._error(socket.connect, self._endpoint(call))
 
     def _disconnect(self, socket: Any, call: Call) -> object:
-        return self._error(socket.disconnect, self._endpoint(call))
+        return self._release(socket.disconnect, call)
 
     def _unbind(self, socket: Any, call: Call) -> object:
-        code = self._error(socket.unbind, self._endpoint(call))
+        return self._release(socket.unbind, call)
+
+    def _release(self, release: Callable[..., object], call: Call) -> int:
+        # Over inproc each of the two frees the name of a socket that has bound it.
+        self._has_ended = True
+        code = self._error(release, self._endpoint(call))
         if not code and self._bound.get(call.endpoint) == call.socket:
             del self._bound[call.endpoint]
         return code
@@ -318,9 +338,11 @@ class Machine:
 
     def _close(self, socket: Any, call: Call) -> object:
         socket.close(0)
+        self._has_ended = True
         self._sockets[call.socket] = None
         self._looking.discard(call.socket)
         self._sending.discard(call.socket)
+        self._torn.discard(call.socket)
         self._receiving.discard(call.socket)
         self._bound = {key: own for key, own in self._bound.items() if own != call.socket}
         self._early = {early for early in self._early if early[0] != call.socket}

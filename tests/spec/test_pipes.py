@@ -9,6 +9,7 @@ from reqrep.harness.simulation.constants import (
     EAGAIN,
     ENOENT,
     ETERM,
+    POLLOUT,
     PULL,
     PUSH,
     RCVHWM,
@@ -111,6 +112,64 @@ def test_raising_a_limit_has_effect(world: World) -> None:
     _receiver, sender = world.pair(DEALER, DEALER, {"rcvhwm": 1}, sndhwm=1)
     sender.set(SNDHWM, 9)
     assert sender.send_while_possible(b"x") == 10
+
+
+@clause(
+    "5.5.6c",
+    "over inproc limits are those at bind() and connect(), although set before they meet",
+    on=INPROC,
+)
+def test_limits_are_those_at_bind_and_connect(world: World) -> None:
+    receiver, endpoint = world.bound(DEALER, rcvhwm=7)
+    receiver.set(RCVHWM, 2)
+    sender = world.socket(DEALER, sndhwm=5)
+    sender.connect(endpoint)
+    assert sender.send_while_possible(b"x") == 12
+    endpoint = world.fixed_endpoint()
+    early = world.socket(DEALER, sndhwm=5)
+    early.connect(endpoint)
+    early.set(SNDHWM, 3)
+    world.socket(DEALER, rcvhwm=7).bind(endpoint)
+    assert early.send_while_possible(b"x") == 12
+
+
+@clause(
+    "5.5.6d",
+    "over inproc SNDHWM that is set after connect() and before the bind() counts 1000 more",
+    on=INPROC,
+)
+def test_a_limit_that_is_set_before_the_bind(world: World) -> None:
+    sender = world.socket(DEALER, sndhwm=5)
+    sender.connect(world.fixed_endpoint())
+    sender.set(SNDHWM, 3)
+    assert sender.send_while_possible(b"x", 3000) == 1003
+
+
+@clause(
+    "5.5.6e",
+    "over inproc a receiver's new RCVHWM is added to its old one, in place of the sender's SNDHWM",
+    on=INPROC,
+)
+def test_a_receiver_that_changes_its_limit(world: World) -> None:
+    receiver, sender = world.pair(DEALER, DEALER, {"rcvhwm": 7}, sndhwm=5)
+    receiver.events()
+    receiver.set(RCVHWM, 2)
+    sender.events()
+    assert sender.send_while_possible(b"x") == 9
+
+
+@clause("5.5.6f", "over inproc the reader reports by the changed limit", on=INPROC)
+def test_a_changed_limit_says_when_the_reader_reports(world: World) -> None:
+    receiver, sender = world.pair(DEALER, DEALER, {"rcvhwm": 7}, sndhwm=5)
+    receiver.events()
+    sender.set(SNDHWM, 9)
+    assert sender.send_while_possible(b"x") == 16
+    receiver.events()
+    for _ in range(6):
+        receiver.recv()
+        assert sender.events() & POLLOUT == 0
+    receiver.recv()
+    assert sender.events() & POLLOUT
 
 
 # --- loss and recovery ----------------------------------------------------------
@@ -421,6 +480,28 @@ def test_disconnect_removes_the_pipe(world: World) -> None:
     world.settle()
     assert push.send_error(b"x") == EAGAIN
     assert error_of(lambda: push.disconnect(endpoint)) == ENOENT
+
+
+@clause("4-disconnect-unbound", "disconnect() from a name that nobody has bound", on=INPROC)
+def test_disconnect_from_a_name_that_nobody_has_bound(world: World) -> None:
+    push = world.socket(PUSH)
+    endpoint = world.fixed_endpoint()
+    push.connect(endpoint)
+    assert push.events() == POLLOUT
+    push.disconnect(endpoint)
+    assert [push.events() for _ in range(3)] == [0, 0, 0]
+    dealer = world.socket(DEALER)
+    dealer.connect(endpoint)
+    dealer.disconnect(endpoint)
+    assert [dealer.events() for _ in range(3)] == [0, 0, 0]
+    assert dealer.recv_error() == EAGAIN
+
+
+@clause("4-disconnect-bound", "over inproc the binder's disconnect() frees the name", on=INPROC)
+def test_disconnect_frees_a_bound_name(world: World) -> None:
+    push, endpoint = world.bound(PUSH)
+    push.disconnect(endpoint)
+    world.socket(PUSH).bind(endpoint)
 
 
 @clause(

@@ -379,3 +379,15 @@ def test_req_can_ask_a_dealer_over_inproc(world: World) -> None:
     assert dealer.recv() == [b"", b"1"]
     dealer.send(b"", b"2")
     assert req.recv() == [b"2"]
+
+
+@clause("5.11-REQ-begun", "a begun request can always be sent to its end, whoever has gone")
+def test_a_begun_request_is_writable(world: World) -> None:
+    rep, endpoint = world.bound(REP)
+    req = world.socket(REQ)
+    req.connect(endpoint)
+    assert req.is_writable()
+    req.send_part(b"1")
+    rep.close(0)
+    world.settle()
+    assert req.events() == POLLOUT

@@ -7,8 +7,10 @@ from reqrep.harness.simulation.constants import (
     DEALER,
     EAGAIN,
     EHOSTUNREACH,
+    ENOENT,
     POLLIN,
     POLLOUT,
+    REP,
     REQ,
     ROUTER,
     ROUTING_ID,
@@ -300,6 +302,21 @@ def test_an_id_is_not_free_before_both_sides_know(world: World) -> None:
     assert router.nothing()
 
 
+@clause("5.3.4c", "over inproc a mute connection stays when its peer has gone", on=INPROC)
+def test_a_mute_connection_stays(world: World) -> None:
+    rep, one = world.bound(REP, routing_id=b"X")
+    other = rep.bind(world.fixed_endpoint())
+    router = world.socket(ROUTER)
+    router.connect(one)
+    router.connect(other)
+    rep.close(0)
+    world.settle()
+    router.events()
+    world.settle()
+    assert error_of(lambda: router.disconnect(one)) == ENOENT
+    assert error_of(lambda: router.disconnect(other)) == 0
+
+
 @clause("5.3.6a", "handover gives a live id to the newcomer")
 def test_handover_moves_the_id(world: World) -> None:
     router, endpoint = world.bound(ROUTER, router_handover=1)
@@ -332,6 +349,60 @@ def test_a_handed_over_peer_loses_its_pipe(world: World) -> None:
     world.settle()
     first.events()
     assert first.send_error(b"x") == EAGAIN
+
+
+@clause(
+    "5.3.6d",
+    "over inproc a connection that both ends gave up keeps its place until both have called",
+    on=INPROC,
+)
+def test_a_connection_given_up_by_both_keeps_its_place(world: World) -> None:
+    router, endpoint = world.bound(ROUTER, router_handover=1)
+    dealer = world.socket(DEALER, routing_id=b"X", probe_router=1)
+    dealer.connect(endpoint)
+    dealer.connect(endpoint)  # Both are handed over, one to the other and then to a third.
+    dealer.disconnect(endpoint)
+    dealer.connect(endpoint)
+    # The first holds its place empty; so the last is put there, before the second.
+    assert router.recv() == [b"X", b""]
+    assert router.recv()[0] != b"X"
+
+
+@clause(
+    "5.3.6e",
+    "over inproc a handed-over peer is there until the message of it that is read frame by frame "
+    "was read to its end",
+    on=INPROC,
+)
+def test_handover_waits_for_the_end_of_a_message(world: World) -> None:
+    router, endpoint = world.bound(ROUTER, router_handover=1)
+    first = join(world, router, endpoint, b"X")
+    first.send(b"1", b"2")
+    assert router.recv_part() == b"X"
+    join(world, router, endpoint, b"X")
+    router.events()
+    assert first.events() & POLLOUT
+    assert [router.recv_part(), router.recv_part()] == [b"1", b"2"]
+    world.settle()
+    assert first.send_error(b"x") == EAGAIN
+
+
+@clause(
+    "5.3.6f",
+    "over inproc a peer that went before there was a binder is heard, also after a handover",
+    on=INPROC,
+)
+def test_who_went_before_the_bind_is_heard_after_a_handover(world: World) -> None:
+    endpoint = world.fixed_endpoint()
+    dealer = world.socket(DEALER, routing_id=b"X")
+    dealer.connect(endpoint)
+    dealer.connect(endpoint)
+    dealer.send(b"said")
+    dealer.close()
+    world.settle()
+    router = world.socket(ROUTER, router_handover=1)
+    router.bind(endpoint)
+    assert router.recv()[1] == b"said"
 
 
 @clause("5.3.8", "an empty id is nobody's")
@@ -468,6 +539,17 @@ def test_a_routing_id_set_too_late_has_no_effect(world: World) -> None:
     peer.set(ROUTING_ID, b"late")
     peer.send(b"x")
     assert router.recv()[0] != b"late"
+
+
+@clause("INV-ID-5", "a ROUTING_ID that is set after bind() has no effect there")
+def test_a_routing_id_set_after_bind_has_no_effect(world: World) -> None:
+    bound, endpoint = world.bound(ROUTER, routing_id=b"early")
+    bound.set(ROUTING_ID, b"late")
+    router = world.socket(ROUTER, router_mandatory=1)
+    router.connect(endpoint)
+    assert world.eventually(lambda: router.send_error(b"early", b"x") == 0)
+    assert router.send_error(b"late", b"x") == EHOSTUNREACH
+    assert bound.recv()[1:] == [b"x"]
 
 
 @clause("5.3.10", "with a fixed id a late reply reaches the successor of a closed socket")

@@ -214,7 +214,7 @@ class Socket:
         if pipe.is_removed:
             return
         if pipe.is_leaving:
-            self.forget(pipe)  # Both ends gave it up.
+            self._agree(pipe)
             return
         pipe.is_ended = True
         # The other side hears of this only when this one has read to the end.
@@ -230,6 +230,11 @@ class Socket:
         if not pipe.has_room and pipe.is_open and not pipe.is_removed:
             pipe.has_room = True
             self._regain(pipe)
+
+    def command_limits(self, change: tuple[InprocPipe, int, int]) -> None:
+        """The other side of an inproc connection has changed SNDHWM or RCVHWM."""
+        pipe, outbound, inbound = change
+        pipe.set_limits(outbound, inbound)
 
     def command_identify(self, pipe: Pipe) -> None:
         """The peer of a connecting pipe has introduced itself."""
@@ -256,8 +261,8 @@ class Socket:
         The other side is asked and answers through the mailbox; until the owner has seen
         that, the pipe keeps its place and its routing id (5.3.5).
         """
-        if pipe.is_acknowledged:
-            return
+        if pipe.is_acknowledged or (isinstance(pipe, InprocPipe) and not pipe.is_bound):
+            return  # Or there is nobody yet who could answer.
         pipe.is_acknowledged = True
         answer = (self.forget, pipe)
         if isinstance(pipe, InprocPipe) and not pipe.peer.socket.is_closed:
@@ -273,6 +278,13 @@ class Socket:
         pipe, answer = agreement
         self.forget(pipe)
         pipe.peer.socket.post(answer)
+
+    def _agree(self, pipe: Pipe) -> None:
+        """Both ends gave up a connection: each keeps its place until the other has answered."""
+        if isinstance(pipe, InprocPipe) and not pipe.peer.socket.is_closed:
+            pipe.peer.socket.post((pipe.peer.socket.forget, pipe.peer))
+        else:
+            self.forget(pipe)
 
     def leave(self, pipe: InprocPipe) -> None:
         """Give up an end of an inproc connection while the socket lives on.
@@ -378,7 +390,7 @@ class Socket:
         if self._parts:
             message, self._parts = self._parts[::-1], []
             self.rcvmore = False
-            self.fair_queue.finish()
+            self._finish_reading()
             return message
         self._ticks += 1
         if self._ticks == COMMAND_TICKS:
@@ -437,8 +449,12 @@ class Socket:
         frame = parts.pop()
         self.rcvmore = bool(parts)
         if not parts:
-            self.fair_queue.finish()
+            self._finish_reading()
         return frame
+
+    def _finish_reading(self) -> None:
+        """The last frame was read of a message that is read frame by frame."""
+        self.fair_queue.finish()
 
     # --- waiting --------------------------------------------------------------
 

@@ -161,11 +161,7 @@ class Req(Dealer):
         return self.state is AWAITING and self.fair_queue.has_any()
 
     def has_out(self) -> bool:
-        return (
-            (self.state, SEND) in self._table
-            and not self._is_amid_reply()
-            and self.load_balancer.next() is not None
-        )
+        return (self.state, SEND) in self._table and not self._is_amid_reply() and super().has_out()
 
     def _forget(self, pipe: Pipe) -> None:
         if pipe is self.asked:

@@ -36,7 +36,8 @@ class Router(Socket):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._looked_ahead: Message | None = None
-        self._handed_over: InprocPipe | None = None  # What it looked ahead to is of this pipe.
+        # A pipe that lost its name, but of which a message is being read, or was looked ahead to.
+        self._handed_over: InprocPipe | None = None
         self.peers: dict[bytes, Pipe] = {}
         # libzmq starts at random; any start will do that differs from socket to socket (5.3.1).
         self._anonymous = (self.number + 1) * 2246822519 & 0xFFFFFFFF
@@ -49,10 +50,7 @@ class Router(Socket):
         if message is not None:
             self._looked_ahead = None
             if not queue.is_holding:
-                queue.finish()
-            current, self._handed_over = self._handed_over, None
-            if current is not None:
-                self.leave(current)
+                self._finish_reading()
             return message
         message = queue.take()
         while message is not None and not message:  # An ANNOUNCEMENT.
@@ -63,6 +61,12 @@ class Router(Socket):
                 queue.finish()  # With the id its only frame was read.
             message.insert(0, queue.last.routing_id)  # type: ignore[union-attr,arg-type]
         return message
+
+    def _finish_reading(self) -> None:
+        super()._finish_reading()
+        pipe, self._handed_over = self._handed_over, None
+        if pipe is not None:
+            self.leave(pipe)
 
     def has_in(self) -> bool:
         # To tell whether there is a message libzmq takes its first frame: from then on it is
@@ -186,7 +190,8 @@ class Router(Socket):
         if isinstance(old, InprocPipe):
             old.routing_id = self._next_anonymous()
             self.peers[old.routing_id] = old
-            if self._looked_ahead is not None and old is self.fair_queue.last:
+            is_reading = self._looked_ahead is not None or self._parts
+            if is_reading and old is self.fair_queue.last:
                 self._handed_over = old
             elif not old.is_leaving:
                 self.leave(old)
@@ -204,11 +209,12 @@ class Router(Socket):
     def _hear(self, pipe: Pipe) -> None:
         if pipe.in_slot != NOWHERE:
             self.fair_queue.activate(pipe)
-        elif pipe.is_ended:
-            self.forget(pipe)
         elif pipe.gone_because == "duplicate id":
+            # Nobody reads to its end, so that it keeps its place for ever (measured).
             pipe.is_asleep = True
             self._report_mute(pipe)
+        elif pipe.is_ended:
+            self.forget(pipe)
 
     def _regain(self, pipe: Pipe) -> None:
         pass  # Whether a peer has room is asked when something is for it.
