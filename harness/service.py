@@ -12,13 +12,13 @@ from typing import Protocol
 
 from .errors import NodeStopped
 from .frames import Body, find_op
-from .workload import Constant, ServiceTime
+from .workload import Constant, ServiceTime, is_body
 
 
 class Notes(Protocol):
     """Writes down an event of one node."""
 
-    def __call__(self, kind: str, *, op: str = "", text: str = "") -> None: ...
+    def __call__(self, kind: str, op: str = "") -> None: ...
 
 
 class Service:
@@ -53,18 +53,17 @@ class Service:
             NodeStopped: The run is over before the work is.
             TypeError: The body is not a list of frames: the mistake of a worker program.
         """
-        frames: object = body  # What a program of a user's hands over need not be what it should.
-        if not isinstance(frames, list) or not all(isinstance(frame, bytes) for frame in frames):
+        if not is_body(body):  # What a program of a user's hands over need not be what it should.
             raise TypeError(
                 f"handle() was given {body!r}; it takes the body, a list of frames such as "
                 "socket.recv_multipart() returns"
             )
         op = find_op(body[:1]) or ""
-        self._note("execute", op=op)
+        self._note("execute", op)
         seconds = self._seconds(op)
         if seconds > 0 and self._wait(seconds):
             raise NodeStopped
-        self._note("executed", op=op)
+        self._note("executed", op)
         return list(body)
 
     def _seconds(self, op: str) -> float:

@@ -13,9 +13,9 @@ named it and wrk2 measures it).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import count
+from itertools import count, repeat
 from random import Random
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, TypeGuard, cast, get_args
 
 import msgspec
 
@@ -121,6 +121,11 @@ def _poisson(gap_ns: float, random: Random) -> Iterator[int]:
 # --- what is asked ----------------------------------------------------------
 
 
+def is_body(what: object) -> TypeGuard[Body]:
+    """Whether something is a body: a list of frames. What a program hands over need not be."""
+    return isinstance(what, list) and all(map(isinstance, what, repeat(bytes)))
+
+
 class Sized(Value, frozen=True, tag="sized"):
     """Random content of a size.
 
@@ -215,11 +220,7 @@ class FromFunction(Value, frozen=True, tag="from-function"):
                     f"{self.function}({client}, {number}) raised {error!r}"
                 ) from error
             frames = [body] if isinstance(body, bytes) else body
-            if (
-                not isinstance(frames, list)
-                or not frames
-                or not all(isinstance(frame, bytes) for frame in frames)
-            ):
+            if not frames or not is_body(frames):
                 raise MisuseError(
                     f"{self.function}({client}, {number}) returned {body!r}; "
                     "it must return bytes or a list of at least one bytes"

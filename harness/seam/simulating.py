@@ -36,18 +36,17 @@ if TYPE_CHECKING:
 # Mechanisms whose handshake is not simulated: what a program sets would protect nothing here.
 _SECURITY = ("CURVE_", "PLAIN_", "GSSAPI_", "ZAP_")
 
-_DRAFT_TYPES = (
-    "SERVER",
-    "CLIENT",
-    "RADIO",
-    "DISH",
-    "GATHER",
-    "SCATTER",
-    "DGRAM",
-    "PEER",
-    "CHANNEL",
-)
-
+# pyzmq's enums are slow to ask, and a run asks them many times.
+_TYPE_NAMES = {int(kind): kind.name for kind in zmq.SocketType}
+_DRAFT_TYPES = {
+    number: name
+    for number, name in _TYPE_NAMES.items()
+    if name
+    in ("SERVER", "CLIENT", "RADIO", "DISH", "GATHER", "SCATTER", "DGRAM", "PEER", "CHANNEL")
+}
+_OPTION_KINDS = {
+    int(option): option._opt_type.name.replace("fd", "int") for option in zmq.SocketOption
+}
 _OBJECT_BYTES = 8192
 _OBJECTS = 131_072
 _zeroes = (ctypes.c_char * (_OBJECTS * 8 + _OBJECT_BYTES))()
@@ -98,18 +97,21 @@ class SimulatingSeat(Seat):
         self.task_numbers = count(1)
         self.executor_numbers = count()
         self._address = _new_address()
+        self._is_lending = False
         with seats.seated(self):
             self.context: zmq.Context[Any] = zmq.Context()
-        self.contexts.discard(self.context)  # It is the one that is lent.
+        self._is_lending = True
 
     @property
     def address(self) -> int:
         return self._address
 
+    def caller(self) -> Task | None:
+        return self.scheduler.current
+
     def crashed(self, error: BaseException) -> None:
         """A thread of the node's own has raised."""
-        text = "".join(traceback.format_exception(error))
-        self.recorder.note(self.node, "crash", text=text)
+        self.note("crash", text="".join(traceback.format_exception(error)))
 
     def refuse(self, what: str, why: str) -> NoReturn:
         """Refuse, by name, what a simulation cannot do.
@@ -133,9 +135,22 @@ class SimulatingSeat(Seat):
         for loop in self.event_loops:
             loop.cancel_all()
 
+    def dispose(self) -> None:
+        """The run is over: let go of all that points back here, so that no collector is needed."""
+        for tap in self.taps:
+            tap.dispose()
+        self.taps.clear()
+        self.tasks.clear()
+        self.event_loops.clear()
+        self._held.clear()
+        self._instances.clear()
+        del self.context
+
     def begin_context(self, context: Any, io_threads: int) -> None:
         if io_threads < 0:
             raise zmq.ZMQError(zmq.EINVAL)
+        if self._is_lending:
+            self.has_made(context)
 
     def begin_socket(
         self, socket: Any, context: Any, kind: int, shadow: int, copy_threshold: int | None
@@ -146,16 +161,21 @@ class SimulatingSeat(Seat):
         if context is None or kind == -1:
             raise TypeError("Socket needs a context and a socket type")
         socket.context = context
-        if any(cls.__module__.startswith("zmq.green") for cls in type(socket).__mro__):
-            self.refuse("zmq.green", "the hub of gevent waits on real descriptors")
-        name = _type_name(kind)
-        if name in _DRAFT_TYPES:
-            self.refuse(f"socket(zmq.{name})", "draft sockets are not part of libzmq 4.3")
+        if type(socket) is not zmq.Socket:
+            self._check_class(type(socket))
+        if kind in _DRAFT_TYPES:
+            self.refuse(
+                f"socket(zmq.{_DRAFT_TYPES[kind]})", "draft sockets are not part of libzmq 4.3"
+            )
         try:
             core = self.core.socket(int(kind))
         except SimulatedError as error:
             raise _zmq_error(error) from None
         return SimulatingTap(self, socket, core)
+
+    def _check_class(self, kind: type) -> None:
+        if any(cls.__module__.startswith("zmq.green") for cls in kind.__mro__):
+            self.refuse("zmq.green", "the hub of gevent waits on real descriptors")
 
 
 class SimulatingTap(Tap):
@@ -170,7 +190,7 @@ class SimulatingTap(Tap):
         self._rivals: set[tuple[str, str]] = set()
         self._beginner: Task | None = None  # Who has begun the message that is being sent.
         core.tap = self  # type: ignore[attr-defined]
-        super().__init__(seat, socket, _new_address(), zmq.SocketType(core.type).name)
+        super().__init__(seat, socket, _new_address(), _TYPE_NAMES[core.type])
 
     def _refused(self, call: str, error: SimulatedError) -> zmq.ZMQError:
         self.failed(call, error.errno)
@@ -277,7 +297,7 @@ class SimulatingTap(Tap):
     def set(self, socket: Any, option: int, value: Any) -> None:
         if isinstance(value, str):
             raise TypeError("unicode not allowed, use setsockopt_string")
-        kind = _option_kind(option)
+        kind = _OPTION_KINDS.get(option, "int")
         if kind == "bytes" and not isinstance(value, bytes):
             raise TypeError(f"expected bytes, got: {value!r}")
         if kind != "bytes" and not isinstance(value, int):
@@ -367,27 +387,16 @@ class SimulatingTap(Tap):
     def is_closed(self, socket: Any) -> bool:
         return self.core.is_closed
 
-
-def _type_name(kind: int) -> str:
-    try:
-        return zmq.SocketType(kind).name
-    except ValueError:
-        return str(kind)  # What there is not, libzmq refuses.
+    def dispose(self) -> None:
+        super().dispose()
+        self._beginner = None
+        del self.core.tap  # type: ignore[attr-defined]
 
 
 def _checked(endpoint: Any) -> str:
-    if not isinstance(endpoint, str | bytes):
+    if not isinstance(endpoint, (str, bytes)):
         raise TypeError(f"Expected addr to be str, got addr={endpoint!r}")
     return text_of(endpoint)
-
-
-def _option_kind(option: int) -> str:
-    """`int`, `int64` or `bytes`; an option that pyzmq does not know counts as an int."""
-    try:
-        kind = zmq.SocketOption(option)._opt_type.name
-    except ValueError:
-        return "int"
-    return "int" if kind == "fd" else kind
 
 
 # --- functions of pyzmq that take sockets -----------------------------------------

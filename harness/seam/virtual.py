@@ -22,9 +22,8 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
 
@@ -325,29 +324,38 @@ class VirtualLocal:
 
 _real_urandom = os.urandom
 _real_seed: Any = random.Random.seed
-_entropy = random.Random()
+_entropy: random.Random | None = None  # Made when it is asked.
+_entropy_seed = 0
+
+
+def _chance() -> random.Random:
+    global _entropy
+    if _entropy is None:
+        _entropy = random.Random(f"entropy/{_entropy_seed}")
+    return _entropy
 
 
 def _urandom(size: int) -> bytes:
-    return _real_urandom(size) if _scheduler() is None else _entropy.randbytes(size)
+    return _real_urandom(size) if _scheduler() is None else _chance().randbytes(size)
 
 
 def _seed(self: random.Random, a: Any = None, version: int = 2) -> None:
     if a is None and _scheduler() is not None:
-        a = _entropy.getrandbits(64)
+        a = _chance().getrandbits(64)
     _real_seed(self, a, version)
 
 
-@contextmanager
-def chance(seed: int) -> Iterator[None]:
-    """All chance comes from a seed; afterwards the global generator goes on where it was."""
-    before = random.getstate()
-    random.seed(f"global/{seed}")
-    _entropy.seed(f"entropy/{seed}")
-    try:
-        yield
-    finally:
-        random.setstate(before)
+def begin_chance(seed: int) -> None:
+    """From now on all chance comes from a seed."""
+    global _entropy, _entropy_seed
+    _entropy, _entropy_seed = None, seed
+    random.seed(seed)
+
+
+def keep_chance() -> Callable[[], None]:
+    """Keep where the global generator is; returns what lets it go on there."""
+    state = random.getstate()
+    return lambda: random.setstate(state)
 
 
 # --- what is refused --------------------------------------------------------
