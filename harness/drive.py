@@ -24,7 +24,7 @@ from typing import Any, Protocol
 import zmq
 
 from .errors import MisuseError
-from .frames import Body, asker_of, find_op, op_id, tag
+from .frames import asker_of, find_op, op_id, tag
 from .scenario import Scenario
 from .workload import NS_PER_S, ClosedLoop, is_body, planned_times
 
@@ -128,7 +128,7 @@ class Driver:
     # --- lock-step ----------------------------------------------------------
 
     def _run_lockstep(self) -> None:
-        stage, clock = self._stage, self._stage.clock
+        stage, clock, note = self._stage, self._stage.clock, self._stage.note
         planned = self._planned
         think_ns = self._think_ns()
         for number, body in enumerate(islice(self._bodies, self._count)):
@@ -140,31 +140,28 @@ class Driver:
                 return
             op = op_id(self._number, number)
             request = tag(op, body)
-            stage.note("invoke", op, request, "", planned_ns)
+            note("invoke", op, request, "", planned_ns)
             self.open_since_ns = clock()
             try:
                 reply = self._client.call(request)
             except (zmq.Again, TimeoutError) as error:
-                stage.note("info", op, text=f"the client gave up: {error!r}")
+                note("info", op, text=f"the client gave up: {error!r}")
             except zmq.ContextTerminated:
                 raise
             except Exception:
                 self._raised(op)
             else:
-                self._replied(op, reply, planned_ns)
+                if reply is None:
+                    note("info", op, text="the client gave up")
+                else:
+                    self._require_body(reply, "call")
+                    note("ok", op, reply)
+                    self._count_answer(planned_ns)
             self.open_since_ns = None
 
     def _raised(self, op: str) -> None:
         kind = "info" if self._stage.has_sent(op) else "fail"
         self._stage.note(kind, op=op, text=traceback.format_exc())
-
-    def _replied(self, op: str, reply: Body | None, planned_ns: int) -> None:
-        if reply is None:
-            self._stage.note("info", op, text="the client gave up")
-            return
-        self._require_body(reply, "call")
-        self._stage.note("ok", op, reply)
-        self._count_answer(planned_ns)
 
     # --- pipelined ----------------------------------------------------------
 

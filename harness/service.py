@@ -7,7 +7,7 @@ writes down that it ran: how often an op was executed is what delivery is about.
 from __future__ import annotations
 
 from collections.abc import Callable
-from random import Random
+from hashlib import blake2b
 from typing import Protocol
 
 from .errors import NodeStopped
@@ -36,6 +36,7 @@ class Service:
         self, service_time: ServiceTime, seed: int, note: Notes, wait: Callable[[float], bool]
     ) -> None:
         self._service_time = service_time
+        self._constant_s = service_time.seconds if isinstance(service_time, Constant) else None
         self._seed = seed
         self._note = note
         self._wait = wait
@@ -67,6 +68,8 @@ class Service:
         return list(body)
 
     def _seconds(self, op: str) -> float:
-        if isinstance(self._service_time, Constant):
-            return self._service_time.seconds
-        return self._service_time.draw(Random(f"service/{self._seed}/{op}"))
+        if self._constant_s is not None:
+            return self._constant_s
+        digest = blake2b(f"service/{self._seed}/{op}".encode(), digest_size=8).digest()
+        # As many bits as a float between 0 and 1 has, so that 1 is never reached.
+        return self._service_time.draw((int.from_bytes(digest) >> 11) * 2.0**-53)

@@ -90,6 +90,7 @@ class SeamSocket:
     """Stands in front of the compiled `Socket`."""
 
     _tap: Tap | None = None
+    _number: int | None = None  # Of a simulated socket.
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _OWN:

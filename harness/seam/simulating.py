@@ -18,6 +18,7 @@ import zmq
 import zmq.backend
 
 from ..errors import MisuseError
+from ..frames import LONG_BYTES, kept
 from ..simulation.constants import SimulatedError
 from ..simulation.poll import poll as _core_poll
 from ..simulation.proxy import proxy as _core_proxy
@@ -52,6 +53,7 @@ _OBJECTS = 131_072
 _zeroes = (ctypes.c_char * (_OBJECTS * 8 + _OBJECT_BYTES))()
 _addresses = count()
 _raw_poll: Any = zmq.backend.zmq_poll
+_current = seats.current
 
 
 def _new_address() -> int:
@@ -157,6 +159,7 @@ class SimulatingSeat(Seat):
     ) -> Tap:
         if shadow:
             socket.context = self.context
+            vars(socket)["_number"] = taps[shadow].number
             return taps[shadow]
         if context is None or kind == -1:
             raise TypeError("Socket needs a context and a socket type")
@@ -171,7 +174,9 @@ class SimulatingSeat(Seat):
             core = self.core.socket(int(kind))
         except SimulatedError as error:
             raise _zmq_error(error) from None
-        return SimulatingTap(self, socket, core)
+        tap = SimulatingTap(self, socket, core)
+        vars(socket)["_number"] = tap.number
+        return tap
 
     def _check_class(self, kind: type) -> None:
         if any(cls.__module__.startswith("zmq.green") for cls in kind.__mro__):
@@ -179,14 +184,20 @@ class SimulatingSeat(Seat):
 
 
 class SimulatingTap(Tap):
-    """One simulated socket."""
+    """One simulated socket.
 
-    __slots__ = ("_beginner", "_rivals", "_scheduler", "_waiters", "core")
+    Attributes:
+        core: The socket of the simulation.
+        polled: What the simulation's poll takes, by the flags that were polled for so far.
+    """
+
+    __slots__ = ("_beginner", "_rivals", "_scheduler", "_waiters", "core", "polled")
 
     def __init__(self, seat: SimulatingSeat, socket: Any, core: Socket) -> None:
         self.core = core
         self._scheduler = seat.scheduler
         self._waiters = core.waiters
+        self.polled: dict[int, tuple[Socket, int]] = {}
         self._rivals: set[tuple[str, str]] = set()
         self._beginner: Task | None = None  # Who has begun the message that is being sent.
         core.tap = self  # type: ignore[attr-defined]
@@ -218,7 +229,15 @@ class SimulatingTap(Tap):
             self._rivals.add(rivals)
             self.note("ownership", f"{task.name} calls {call} while {other.name} is in: {what}")
 
+    def poll_item(self, flags: int) -> tuple[Socket, int]:
+        """Make what the simulation's poll takes for these flags."""
+        item = self.polled[flags] = self.core, int(flags)
+        return item
+
     # --- messages -------------------------------------------------------------
+    #
+    # Every message of a run passes `send_multipart` and `recv_multipart`. Both write it down
+    # themselves, as `crossed` does, since each call counts here.
 
     def send(self, socket: Any, data: Any, flags: int, copy: bool, track: bool) -> Any:
         if self._waiters:
@@ -268,16 +287,22 @@ class SimulatingTap(Tap):
     ) -> Any:
         if not copy or flags & SNDMORE or self._outgoing or not parts or more:
             return plain_send_multipart(socket, parts, flags, copy, track, **more)
+        is_long = False
         for part in parts:
             if type(part) is not bytes:
                 return plain_send_multipart(socket, parts, flags, copy, track, **more)
+            if len(part) > LONG_BYTES:
+                is_long = True
         if self._waiters:
             self.used("send_multipart")
         try:
             self.core.send_message(parts, flags)
         except SimulatedError as error:
             raise self._refused("send", error) from None
-        self.crossed(self._scheduler.now_ns, "send", parts)
+        if self._agains:
+            self._end_of_agains()
+        frames = kept(parts) if is_long else tuple(parts)
+        self._append((self._scheduler.now_ns, self._node, "send", self.number, "", frames))
         return None
 
     def recv_multipart(self, socket: Any, flags: int, copy: bool, track: bool) -> Any:
@@ -289,7 +314,15 @@ class SimulatingTap(Tap):
             parts = self.core.recv_message(flags)
         except SimulatedError as error:
             raise self._refused("recv", error) from None
-        self.crossed(self._scheduler.now_ns, "recv", parts)
+        if self._agains:
+            self._end_of_agains()
+        for part in parts:
+            if len(part) > LONG_BYTES:
+                frames = kept(parts)
+                break
+        else:
+            frames = tuple(parts)
+        self._append((self._scheduler.now_ns, self._node, "recv", self.number, "", frames))
         return parts
 
     # --- options --------------------------------------------------------------
@@ -404,31 +437,31 @@ def _checked(endpoint: Any) -> str:
 
 def socket_hash(self: Any) -> int:
     """pyzmq keeps sockets in sets, whose order must not be that of addresses in a simulation."""
-    tap = self._tap
-    return tap.number if type(tap) is SimulatingTap else object.__hash__(self)
+    number: int | None = self._number
+    return object.__hash__(self) if number is None else number
 
 
 def zmq_poll(sockets: Any, timeout: int = -1) -> list[tuple[Any, int]]:
     """`zmq.zmq_poll`, on which `Poller`, `select` and `Socket.poll` stand."""
-    seat = seats.current()
+    seat = _current()
     # By type: asking an abstract class whose instance this is costs more than the poll.
     if type(seat) is not SimulatingSeat:
         try:
-            found: list[tuple[Any, int]] = _raw_poll(sockets, timeout)
+            answer: list[tuple[Any, int]] = _raw_poll(sockets, timeout)
         except zmq.ContextTerminated:
             if seat is not None:
                 seat.met_the_end()
             raise
-        return found
+        return answer
     items = []
     tap: Any = None
     for socket, flags in sockets:
         tap = getattr(socket, "_tap", None)
-        if not isinstance(tap, SimulatingTap):
+        if type(tap) is not SimulatingTap:
             seat.refuse(f"poll() for {socket!r}", "a real descriptor would not know the time")
-        if tap.core.waiters:
+        if tap._waiters:
             tap.used("poll")
-        items.append((tap.core, int(flags)))
+        items.append(tap.polled.get(flags) or tap.poll_item(flags))
     if not items:
         return []
     try:
@@ -437,7 +470,11 @@ def zmq_poll(sockets: Any, timeout: int = -1) -> list[tuple[Any, int]]:
         if error.errno == zmq.ETERM:
             seat.met_the_end()
         raise _zmq_error(error) from None
-    return [(socket, event) for (socket, _), event in zip(sockets, events, strict=True) if event]
+    found = []
+    for index, event in enumerate(events):
+        if event:
+            found.append((sockets[index][0], event))
+    return found
 
 
 class _Heard:
