@@ -12,27 +12,28 @@ deadline on the clock of its world:
 
 from __future__ import annotations
 
-import threading
 import traceback
 from abc import ABC, abstractmethod
 from asyncio import CancelledError
-from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
 import zmq
 
+from .barrier import Barrier, Change
 from .drive import Driver
 from .endpoints import Endpoints
-from .errors import NodeFailed, NodeStopped, PeerError, ReqrepError
+from .errors import NodeFailed, NodeStopped, ReqrepError
 from .frames import asker_of
 from .history.recorder import Recorder
-from .pattern import Link, Role, taken
+from .node import Node
+from .pattern import Role
 from .scenario import Scenario
 from .seam.seat import Seat, seated
 from .seam.tap import Tap
 from .service import Service
+from .stage import ClientStage
 from .workload import NS_PER_S
 
 Progress = Callable[[list[Driver]], None]
@@ -47,103 +48,12 @@ TICK_S = 0.05
 """How often a waiting conductor looks around."""
 
 
-class Change(Protocol):
-    """Something has changed: a lock to look under, and a wait for whoever changes it."""
-
-    def __enter__(self) -> Any: ...
-
-    def __exit__(self, *exc_info: Any) -> Any: ...
-
-    def wait(self, timeout: float) -> Any: ...
-
-    def notify_all(self) -> None: ...
-
-
 class Flag(Protocol):
     """Something that is said once."""
 
     def set(self) -> None: ...
 
     def wait(self, timeout: float | None = None) -> Any: ...
-
-
-class Node:
-    """One node of the fleet.
-
-    Args:
-        name: Such as `broker-0`.
-        role: Its role.
-        number: Which of its role, from 0.
-        seat: How the seam knows it.
-
-    Attributes:
-        driver: What drives it, if it is a client and was made.
-        crash: The traceback it ended with; empty if it did not.
-    """
-
-    def __init__(self, name: str, role: Role, number: int, seat: Seat) -> None:
-        self.name = name
-        self.role = role
-        self.number = number
-        self.seat = seat
-        self.driver: Driver | None = None
-        self.crash = ""
-        self.to_bind: dict[Link, str] = {}
-        self.links_to_connect = 0
-        self.connected: set[str] = set()
-        self.is_made = False
-
-
-class ClientStage:
-    """What the driver of a client gets: the clock, the sockets and the notes of its node."""
-
-    def __init__(self, conductor: Conductor, seat: Seat) -> None:
-        self._conductor = conductor
-        self._seat = seat
-        self._recorder = conductor.recorder
-        self.note = partial(conductor.recorder.note, seat.node)
-        self.clock = conductor.recorder.elapsed_ns
-
-    @property
-    def stopping(self) -> bool:
-        return self._seat.stopping
-
-    def begun_ns(self) -> int:
-        return self._conductor.load_begun_ns
-
-    def sleep_until(self, time_ns: int) -> None:
-        remaining_ns = time_ns - self.clock()
-        if remaining_ns > 0:
-            self._conductor.stopping.wait(remaining_ns / NS_PER_S)
-
-    def poll(self, until_ns: int) -> bool:
-        sockets = self._sockets()
-        if not sockets:
-            raise PeerError(
-                f"the client {self._seat.node} has send() and recv() but no open socket of its own "
-                "thread, connected to the pattern, on which its input could be awaited; "
-                "give it call(body) -> body"
-            )
-        remaining_ms = max(0, -((self.clock() - until_ns) // 1_000_000))
-        return bool(zmq.zmq_poll([(socket, zmq.POLLIN) for socket in sockets], remaining_ms))
-
-    def can_send(self) -> bool:
-        sockets = self._sockets()
-        return not sockets or bool(zmq.zmq_poll([(socket, zmq.POLLOUT) for socket in sockets], 0))
-
-    def _sockets(self) -> list[zmq.Socket[Any]]:
-        """The client's open sockets that connect to a link, and that this thread may use."""
-        thread = threading.current_thread()
-        found = []
-        for tap in self._seat.taps:
-            if tap.serves_link and tap.thread is thread:
-                socket = tap.socket()
-                if socket is not None and not socket.closed:
-                    found.append(socket)
-        return found
-
-    def has_sent(self, op: str) -> bool:
-        return self._recorder.has_sent(self._seat.node, op)
 
 
 class Conductor(ABC):
@@ -154,6 +64,7 @@ class Conductor(ABC):
         endpoints: Where its links are.
         recorder: Where it is written down.
         progress: Called now and then with the drivers of the clients, while the load runs.
+        clock: Nanoseconds since the run began, in this world.
         changed, make_flag: How this world waits; see `Change` and `Flag`.
         start_timeout_s, stop_timeout_s: See the constants of this module.
     """
@@ -165,6 +76,7 @@ class Conductor(ABC):
         recorder: Recorder,
         progress: Progress | None,
         *,
+        clock: Callable[[], int],
         changed: Change,
         make_flag: Callable[[], Flag],
         start_timeout_s: float = START_TIMEOUT_S,
@@ -173,6 +85,7 @@ class Conductor(ABC):
         self.scenario = scenario
         self.pattern = scenario.pattern
         self.recorder = recorder
+        self.clock = clock
         self.stopping = make_flag()
         self.load_begun_ns = 0
         self._progress = progress
@@ -181,7 +94,7 @@ class Conductor(ABC):
         self._endpoints = endpoints
         self._nodes: dict[str, Node] = {}
         self._changed = changed
-        self._due: Counter[tuple[int, str]] = Counter()  # (socket or 0 for the binder, endpoint)
+        self._barrier = Barrier(endpoints, self._nodes, changed)
         self._go = make_flag()
         self._finished = make_flag()
         self._error: ReqrepError | None = None
@@ -190,8 +103,6 @@ class Conductor(ABC):
             self.pattern.addressee(client, clients) is None for client in range(clients)
         )
         self._one_way_executed: set[str] = set()
-        self._binders: dict[str, Tap] = {}
-        self._unheard: set[int] = set()  # Sockets whose connections are not told.
 
     # --- what a world defines -------------------------------------------------
 
@@ -223,13 +134,13 @@ class Conductor(ABC):
 
     def _seat_nodes(self) -> None:
         for role in self.pattern.roles:
+            to_bind = [link for link in self.pattern.links if link.binds == role.name]
             for number in range(self.pattern.count(role.name, self.scenario.nodes)):
                 name = f"{role.name}-{number}"
                 node = Node(name, role, number, self._make_seat(name, role))
                 self._nodes[name] = node
-                for link in self.pattern.links_of(role.name):
-                    if link.binds == role.name:
-                        node.to_bind[link] = self._endpoints.to_bind(link, name)
+                node.to_bind = {link: self._endpoints.to_bind(link, name) for link in to_bind}
+                node.unbound = to_bind.copy()
 
     def _begin(self, node: Node) -> None:
         arguments: list[Any] = [self._context_of(node)]
@@ -240,52 +151,50 @@ class Conductor(ABC):
                 node.links_to_connect += 1
                 many = self.pattern.role(link.binds).many
                 arguments.append(self._endpoints.to_connect(link, many=many))
-        target = self._run_client if node.role.name == "client" else self._run_program
+        target = self._run_client if node.is_client else self._run_program
         self._launch(node, partial(self._live, node, target, arguments))
 
     def _live(self, node: Node, target: Callable[..., None], arguments: list[Any]) -> None:
         """The whole life of a node, in its thread."""
-        self.recorder.note(node.name, "start")
+        seat = node.seat
+        thread = seat.caller()
+        seat.note("start")
         try:
-            with seated(node.seat):
+            with seated(seat):
                 target(node, arguments)
         except ReqrepError as error:
             self._error = self._error or error  # Of the plan or of ours, not of the node.
         except BaseException as error:
-            if not (node.seat.stopping and _is_of_the_end(error)):
+            if not (seat.stopping and _is_of_the_end(error)):
                 self._crashed(node, error)
         finally:
-            node.seat.close_sockets(of=lambda thread: thread is threading.current_thread())
-            self.recorder.note(node.name, "end")
+            seat.close_sockets(of=lambda owner: owner is thread)
+            seat.note("end")
             with self._changed:
                 self._changed.notify_all()
 
     def _crashed(self, node: Node, error: BaseException) -> None:
         node.seat.stop()
         node.crash = _told(error)
-        self.recorder.note(node.name, "crash", text=node.crash)
+        node.seat.note("crash", text=node.crash)
 
     def _run_program(self, node: Node, arguments: list[Any]) -> None:
         service_time = self.scenario.demand.service_of(node.number)
-        note = self._note_of(node)
-        service = Service(service_time, self.scenario.seed, note, self.stopping.wait)
-        offers = {"handle": service, "name": node.name}
-        node.role.program(*arguments, **taken(node.role.program, offers))
+        service = Service(service_time, self.scenario.seed, self._note_of(node), self.stopping.wait)
+        node.role.program(*arguments, **node.role.taken({"handle": service, "name": node.name}))
 
     def _run_client(self, node: Node, arguments: list[Any]) -> None:
-        program = node.role.program
-        client = program(*arguments, **taken(program, {"name": node.name}))
-        node.driver = Driver(self.scenario, node.number, client, ClientStage(self, node.seat))
-        with self._changed:
-            node.is_made = True
-            self._changed.notify_all()
+        client = node.role.program(*arguments, **node.role.taken({"name": node.name}))
+        stage = ClientStage(node.seat, self.clock, self.stopping.wait)
+        driver = node.driver = Driver(self.scenario, node.number, client, stage)
+        self._barrier.made(node)
         self._go.wait()
         if not node.seat.stopping:
-            node.driver.run()
+            driver.run(self.load_begun_ns)
             with self._changed:
                 self._changed.notify_all()
             self._finished.wait()
-            node.driver.drain()
+            driver.drain()
         close = getattr(client, "close", None)
         if close is not None:
             close()
@@ -294,7 +203,7 @@ class Conductor(ABC):
 
     def _now_s(self) -> float:
         """Seconds since the run began, on the clock of the world."""
-        return self.recorder.elapsed_ns() / NS_PER_S
+        return self.clock() / NS_PER_S
 
     def _start(self) -> None:
         deadline = self._now_s() + self._start_timeout_s
@@ -307,11 +216,11 @@ class Conductor(ABC):
             able = [node for node in waiting if self._can_begin(node)] or waiting
             for node in able:
                 self._begin(node)
-            self._await(deadline, partial(self._have_bound, able), able)
+            self._await(deadline, partial(_have_bound, able), able)
             waiting = [node for node in waiting if node not in able]
         for node in rest:
             self._begin(node)
-        self._await(deadline, lambda: self._all_ready() and not self._due.total(), [*first, *rest])
+        self._await(deadline, lambda: self._barrier.is_open, [*first, *rest])
 
     def _can_begin(self, node: Node) -> bool:
         role = node.role.name
@@ -324,9 +233,9 @@ class Conductor(ABC):
         )
 
     def _load(self) -> None:
-        self.load_begun_ns = self.recorder.elapsed_ns()
+        self.load_begun_ns = self.clock()
         self._go.set()
-        clients = [node for node in self._nodes.values() if node.role.name == "client"]
+        clients = [node for node in self._nodes.values() if node.is_client]
         with self._changed:
             while any(map(self._is_at_work, clients)):
                 if self._error is not None:
@@ -351,7 +260,7 @@ class Conductor(ABC):
             return False
         since_ns = driver.open_since_ns
         timeout_ns = self.scenario.demand.timeout_s * NS_PER_S
-        return since_ns is None or self.recorder.elapsed_ns() - since_ns <= timeout_ns
+        return since_ns is None or self.clock() - since_ns <= timeout_ns
 
     def _await_one_way_ops(self) -> None:
         """Requests that nobody is answered for are on their way when their client is done."""
@@ -368,11 +277,11 @@ class Conductor(ABC):
     def _note_of(self, node: Node) -> Callable[..., None]:
         """Writes down what the service of a worker does."""
         if not self._has_one_way_ops:
-            return partial(self.recorder.note, node.name)
+            return node.seat.note
         clients = self.scenario.nodes.clients
 
-        def note(kind: str, *, op: str = "", text: str = "") -> None:
-            self.recorder.note(node.name, kind, op=op, text=text)
+        def note(kind: str, op: str = "") -> None:
+            node.seat.note(kind, op)
             if kind == "executed" and op:
                 if self.pattern.addressee(asker_of(op), clients) is None:
                     with self._changed:
@@ -387,50 +296,18 @@ class Conductor(ABC):
         return self._endpoints.is_given(endpoint)
 
     def bound(self, seat: Seat, tap: Tap, requested: str, endpoint: str) -> None:
-        node = self._nodes[seat.node]
-        self._binders[endpoint] = tap
-        for link, given in node.to_bind.items():
-            if given == requested and not self._endpoints.is_found(link, node.name):
-                self._endpoints.found(link, node.name, endpoint)
-                self.recorder.note(node.name, "link", text=link.name, frames=(endpoint.encode(),))
-                break
-        with self._changed:
-            self._changed.notify_all()
+        self._barrier.bound(seat, tap, requested, endpoint)
 
     def connecting(self, seat: Seat, tap: Tap, endpoint: str) -> None:
-        node = self._nodes[seat.node]
-        with self._changed:
-            # A second connect() to one endpoint is ignored by most sockets: await the first.
-            if self._endpoints.is_known(endpoint) and endpoint not in node.connected:
-                node.connected.add(endpoint)
-                if not endpoint.startswith("inproc:"):
-                    if tap.number not in self._unheard:
-                        self._due[tap.number, endpoint] += 1
-                    binder = self._binders.get(endpoint)
-                    if binder is not None and binder.number not in self._unheard:
-                        self._due[0, endpoint] += 1
-                tap.serves_link = True
-            self._changed.notify_all()
+        self._barrier.connecting(seat, tap, endpoint)
 
     def unwatched(self, tap: Tap) -> None:
-        """Nothing is heard of this socket from now on, so nothing of it is awaited."""
-        with self._changed:
-            self._unheard.add(tap.number)
-            for number, endpoint in list(self._due):
-                if number == tap.number or (not number and self._binders.get(endpoint) is tap):
-                    del self._due[number, endpoint]
-            self._changed.notify_all()
+        self._barrier.unwatched(tap)
 
     def heard(self, tap: Tap, kind: str, endpoint: str) -> None:
         tap.note(kind, endpoint)
         if kind == "connected":
-            with self._changed:
-                # The two ends of a connection tell of it in no certain order.
-                key = (tap.number, endpoint)
-                if not self._due[key]:
-                    key = (0, endpoint)
-                self._due[key] = max(0, self._due[key] - 1)
-                self._changed.notify_all()
+            self._barrier.connected(tap, endpoint)
 
     # --- the barrier --------------------------------------------------------
 
@@ -449,7 +326,7 @@ class Conductor(ABC):
                         raise NodeFailed(
                             node.name, f"raised while it started{_hint(node.crash)}:", node.crash
                         )
-                    if not self._is_ready(node) and self._has_ended(node):
+                    if self._has_ended(node) and not node.is_ready:
                         raise NodeFailed(node.name, "returned before it had bound and connected")
                 remaining = deadline - self._now_s()
                 if remaining <= 0:
@@ -458,16 +335,15 @@ class Conductor(ABC):
 
     def _late(self, nodes: list[Node]) -> NodeFailed:
         for node in nodes:
-            for link in node.to_bind:
-                if not self._endpoints.is_found(link, node.name):
-                    return NodeFailed(
-                        node.name,
-                        f"did not bind {node.to_bind[link]!r}, its end of the link {link.name!r}, "
-                        f"within {self._start_timeout_s:g} s; it stands at:",
-                        self._stack_of(node),
-                    )
+            for link in node.unbound:
+                return NodeFailed(
+                    node.name,
+                    f"did not bind {node.to_bind[link]!r}, its end of the link {link.name!r}, "
+                    f"within {self._start_timeout_s:g} s; it stands at:",
+                    self._stack_of(node),
+                )
         for node in nodes:
-            if not self._is_ready(node):
+            if not node.is_ready:
                 return NodeFailed(
                     node.name,
                     f"was not ready within {self._start_timeout_s:g} s; it stands at:",
@@ -475,25 +351,14 @@ class Conductor(ABC):
                 )
         return NodeFailed(
             "the fleet",
-            f"has {self._due.total()} handshakes missing after {self._start_timeout_s:g} s; "
+            f"has {self._barrier.handshakes} handshakes missing after {self._start_timeout_s:g} s; "
             "a program connects to an endpoint that it was not given, or to a socket of a type "
             "that libzmq does not let it talk to",
         )
 
-    def _have_bound(self, nodes: list[Node]) -> bool:
-        return all(map(self._has_bound, nodes))
 
-    def _has_bound(self, node: Node) -> bool:
-        return all(self._endpoints.is_found(link, node.name) for link in node.to_bind)
-
-    def _all_ready(self) -> bool:
-        return all(map(self._is_ready, self._nodes.values()))
-
-    def _is_ready(self, node: Node) -> bool:
-        """A client is ready when it was made; any other node when it has bound and connected."""
-        if node.role.name == "client":
-            return node.is_made
-        return self._has_bound(node) and len(node.connected) >= node.links_to_connect
+def _have_bound(nodes: list[Node]) -> bool:
+    return not any(node.unbound for node in nodes)
 
 
 def _is_of_the_end(error: BaseException | None) -> bool:

@@ -17,16 +17,16 @@ What a client's own code does decides how an op ends:
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, Protocol
 
 import zmq
 
 from .errors import MisuseError
-from .frames import Body, asker_of, find_op, op_id, tag
+from .frames import asker_of, find_op, op_id, tag
 from .scenario import Scenario
-from .workload import NS_PER_S, ClosedLoop, planned_times
+from .workload import NS_PER_S, ClosedLoop, is_body, planned_times
 
 FULL_NS = 1_000_000
 """How long a driver reads before it asks again whether there is room to send, in nanoseconds."""
@@ -42,9 +42,6 @@ class Stage(Protocol):
     def clock(self) -> int:
         """Nanoseconds since the run began, as the history counts them."""
 
-    def begun_ns(self) -> int:
-        """When the load began, likewise."""
-
     def sleep_until(self, time_ns: int) -> None:
         """Wait, but not past the end of the run."""
 
@@ -57,9 +54,8 @@ class Stage(Protocol):
     def note(
         self,
         kind: str,
-        *,
         op: str = "",
-        frames: tuple[bytes, ...] = (),
+        frames: Sequence[bytes] = (),
         text: str = "",
         number: int = 0,
     ) -> None:
@@ -94,30 +90,25 @@ class Driver:
         self._count = self._workload.share_of(number, self._clients)
         self._timeout_ns = int(self._workload.timeout_s * NS_PER_S)
         self._bodies = self._workload.bodies.bodies(number, scenario.seed)
-        self._planned = self._planned_times(scenario.seed)
-        addressee = scenario.pattern.addressee
-        self._addressee = addressee(number, self._clients)
-        self._expected = sum(
-            self._workload.share_of(client, self._clients)
-            for client in range(self._clients)
-            if addressee(client, self._clients) == number
-        )
+        self._seed = scenario.seed
+        self._planned: Iterator[int] | None = None
+        self._addressee = scenario.pattern.addressee
         self._is_lockstep = hasattr(client, "call")
         self.is_done = False
         self.answered = 0
         self.latencies_ns: list[int] = []
         self.open_since_ns: int | None = None
 
-    def _planned_times(self, seed: int) -> Iterator[int] | None:
-        arrival = self._workload.arrival
-        if isinstance(arrival, ClosedLoop):
-            return None
-        begun_ns = self._stage.begun_ns()
-        times = planned_times(arrival, self._number, self._clients, seed)
-        return (begun_ns + time_ns for time_ns in times)
+    def run(self, begun_ns: int) -> None:
+        """Make all requests of this client and see how they end.
 
-    def run(self) -> None:
-        """Make all requests of this client and see how they end."""
+        Args:
+            begun_ns: When the load began.
+        """
+        arrival = self._workload.arrival
+        if not isinstance(arrival, ClosedLoop):
+            times = planned_times(arrival, self._number, self._clients, self._seed)
+            self._planned = (begun_ns + time_ns for time_ns in times)
         try:
             if self._is_lockstep:
                 self._run_lockstep()
@@ -137,40 +128,40 @@ class Driver:
     # --- lock-step ----------------------------------------------------------
 
     def _run_lockstep(self) -> None:
-        stage = self._stage
+        stage, clock, note = self._stage, self._stage.clock, self._stage.note
+        planned = self._planned
         think_ns = self._think_ns()
         for number, body in enumerate(islice(self._bodies, self._count)):
-            planned_ns = next(self._planned) if self._planned else stage.clock() + think_ns
-            stage.sleep_until(planned_ns)
+            now_ns = clock()
+            planned_ns = next(planned) if planned else now_ns + think_ns
+            if planned_ns > now_ns:
+                stage.sleep_until(planned_ns)
             if stage.stopping:
                 return
             op = op_id(self._number, number)
             request = tag(op, body)
-            self._invoke(op, request, planned_ns)
-            self.open_since_ns = stage.clock()
+            note("invoke", op, request, "", planned_ns)
+            self.open_since_ns = clock()
             try:
                 reply = self._client.call(request)
             except (zmq.Again, TimeoutError) as error:
-                stage.note("info", op=op, text=f"the client gave up: {error!r}")
+                note("info", op, text=f"the client gave up: {error!r}")
             except zmq.ContextTerminated:
                 raise
             except Exception:
                 self._raised(op)
             else:
-                self._replied(op, reply, planned_ns)
+                if reply is None:
+                    note("info", op, text="the client gave up")
+                else:
+                    self._require_body(reply, "call")
+                    note("ok", op, reply)
+                    self._count_answer(planned_ns)
             self.open_since_ns = None
 
     def _raised(self, op: str) -> None:
         kind = "info" if self._stage.has_sent(op) else "fail"
         self._stage.note(kind, op=op, text=traceback.format_exc())
-
-    def _replied(self, op: str, reply: Body | None, planned_ns: int) -> None:
-        if reply is None:
-            self._stage.note("info", op=op, text="the client gave up")
-            return
-        self._require_body(reply, "call")
-        self._stage.note("ok", op=op, frames=tuple(reply))
-        self._count_answer(planned_ns)
 
     # --- pipelined ----------------------------------------------------------
 
@@ -180,6 +171,12 @@ class Driver:
         window = arrival.window if isinstance(arrival, ClosedLoop) else self._count
         think_ns = self._think_ns()
         bodies = islice(self._bodies, self._count)
+        addressee = self._addressee(self._number, self._clients)
+        expected = sum(
+            self._workload.share_of(client, self._clients)
+            for client in range(self._clients)
+            if self._addressee(client, self._clients) == self._number
+        )
         outstanding: dict[str, tuple[int, int]] = {}  # op -> planned, deadline; oldest first
         asked = given_up = 0
         due_ns = next(self._planned) if self._planned else stage.clock() + think_ns
@@ -195,8 +192,8 @@ class Driver:
                 op = op_id(self._number, asked)
                 request = tag(op, next(bodies))
                 planned_ns = due_ns if self._planned else now_ns
-                self._invoke(op, request, planned_ns)
-                if self._addressee == self._number:
+                stage.note("invoke", op, request, "", planned_ns)
+                if addressee == self._number:
                     outstanding[op] = planned_ns, now_ns + self._timeout_ns
                 asked += 1
                 self.open_since_ns = stage.clock()
@@ -209,7 +206,7 @@ class Driver:
                     outstanding.pop(op, None)
                     given_up += 1
                 else:
-                    if self._addressee is None:
+                    if addressee is None:
                         stage.note("ok", op=op, text="sent; nobody is to be answered")
                         given_up += 1
                 self.open_since_ns = None
@@ -219,7 +216,7 @@ class Driver:
                 while stage.poll(stage.clock()):
                     self._receive(outstanding)
                 continue
-            if asked == self._count and self.answered + given_up >= self._expected:
+            if asked == self._count and self.answered + given_up >= expected:
                 break
             deadline_ns = self._deadline(outstanding, heard_ns)
             if now_ns >= deadline_ns:
@@ -271,7 +268,7 @@ class Driver:
         op = find_op(reply)
         if op is None:  # The service lost the op id: all that is left is the order.
             op = next(iter(outstanding), op_id(self._number, 0))
-        self._stage.note("ok", op=op, frames=tuple(reply))
+        self._stage.note("ok", op, reply)
         planned_ns, _ = outstanding.pop(op, (None, 0))
         if planned_ns is not None:
             self._count_answer(planned_ns)
@@ -280,7 +277,7 @@ class Driver:
 
     def _require_body(self, reply: object, method: str) -> None:
         # An empty list is what is left of a malformed reply: the peer's doing, not the client's.
-        if not isinstance(reply, list) or not all(isinstance(frame, bytes) for frame in reply):
+        if not is_body(reply):
             raise MisuseError(
                 f"{method}() of the client {type(self._client).__name__} returned {reply!r}; it "
                 "must return the body of the reply, a list of frames such as recv_multipart() does"
@@ -291,9 +288,6 @@ class Driver:
     def _think_ns(self) -> int:
         arrival = self._workload.arrival
         return int(arrival.think_time_s * NS_PER_S) if isinstance(arrival, ClosedLoop) else 0
-
-    def _invoke(self, op: str, request: Body, planned_ns: int) -> None:
-        self._stage.note("invoke", op=op, frames=tuple(request), number=planned_ns)
 
     def _count_answer(self, planned_ns: int) -> None:
         self.answered += 1

@@ -29,6 +29,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -38,15 +39,6 @@ from .frames import Layout, layout
 from .workload import Workload
 
 Program = Callable[..., Any]
-
-
-def taken(program: Program, offers: Mapping[str, Any]) -> dict[str, Any]:
-    """What a program takes of what it is offered by name."""
-    try:
-        parameters = inspect.signature(program).parameters
-    except (TypeError, ValueError):
-        return {}
-    return {name: offer for name, offer in offers.items() if name in parameters}
 
 
 @dataclass(frozen=True)
@@ -62,6 +54,18 @@ class Role:
     name: str
     program: Program
     many: bool = False
+
+    @cached_property
+    def arguments(self) -> frozenset[str]:
+        """The names of the arguments that the program takes."""
+        try:
+            return frozenset(inspect.signature(self.program).parameters)
+        except (TypeError, ValueError):
+            return frozenset()
+
+    def taken(self, offers: Mapping[str, Any]) -> dict[str, Any]:
+        """What the program takes of what it is offered by name."""
+        return {name: offer for name, offer in offers.items() if name in self.arguments}
 
 
 @dataclass(frozen=True)

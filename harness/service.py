@@ -7,18 +7,18 @@ writes down that it ran: how often an op was executed is what delivery is about.
 from __future__ import annotations
 
 from collections.abc import Callable
-from random import Random
+from hashlib import blake2b
 from typing import Protocol
 
 from .errors import NodeStopped
 from .frames import Body, find_op
-from .workload import Constant, ServiceTime
+from .workload import Constant, ServiceTime, is_body
 
 
 class Notes(Protocol):
     """Writes down an event of one node."""
 
-    def __call__(self, kind: str, *, op: str = "", text: str = "") -> None: ...
+    def __call__(self, kind: str, op: str = "") -> None: ...
 
 
 class Service:
@@ -36,6 +36,7 @@ class Service:
         self, service_time: ServiceTime, seed: int, note: Notes, wait: Callable[[float], bool]
     ) -> None:
         self._service_time = service_time
+        self._constant_s = service_time.seconds if isinstance(service_time, Constant) else None
         self._seed = seed
         self._note = note
         self._wait = wait
@@ -53,21 +54,22 @@ class Service:
             NodeStopped: The run is over before the work is.
             TypeError: The body is not a list of frames: the mistake of a worker program.
         """
-        frames: object = body  # What a program of a user's hands over need not be what it should.
-        if not isinstance(frames, list) or not all(isinstance(frame, bytes) for frame in frames):
+        if not is_body(body):  # What a program of a user's hands over need not be what it should.
             raise TypeError(
                 f"handle() was given {body!r}; it takes the body, a list of frames such as "
                 "socket.recv_multipart() returns"
             )
         op = find_op(body[:1]) or ""
-        self._note("execute", op=op)
+        self._note("execute", op)
         seconds = self._seconds(op)
         if seconds > 0 and self._wait(seconds):
             raise NodeStopped
-        self._note("executed", op=op)
+        self._note("executed", op)
         return list(body)
 
     def _seconds(self, op: str) -> float:
-        if isinstance(self._service_time, Constant):
-            return self._service_time.seconds
-        return self._service_time.draw(Random(f"service/{self._seed}/{op}"))
+        if self._constant_s is not None:
+            return self._constant_s
+        digest = blake2b(f"service/{self._seed}/{op}".encode(), digest_size=8).digest()
+        # As many bits as a float between 0 and 1 has, so that 1 is never reached.
+        return self._service_time.draw((int.from_bytes(digest) >> 11) * 2.0**-53)

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import gc
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .conduct import START_TIMEOUT_S, STOP_TIMEOUT_S, Conductor, Node, Progress
+from .conduct import START_TIMEOUT_S, STOP_TIMEOUT_S, Conductor, Progress
 from .endpoints import Endpoints
 from .errors import NodeFailed
 from .history.recorder import Recorder
+from .node import Node
 from .pattern import Role
 from .scenario import Scenario
 from .seam import virtual
@@ -32,7 +32,7 @@ from .simulation.scheduler import Outcome, Scheduler, Task
 from .simulation.simulation import Simulation
 from .workload import NS_PER_S
 
-IPC_FOLDER = "/simulated"
+IPC_FOLDER = Path("/simulated")
 """Where the ipc sockets of a simulation seem to lie."""
 
 
@@ -49,15 +49,12 @@ class _Change:
     def __exit__(self, *exc_info: object) -> None:
         pass
 
-    def wait(self, timeout: float | None) -> bool:
-        task = self._scheduler.current
+    def wait(self, timeout: float) -> bool:
+        scheduler, task = self._scheduler, self._scheduler.current
         assert task is not None
-        deadline_ns = None
-        if timeout is not None:
-            deadline_ns = self._scheduler.now_ns + int(timeout * NS_PER_S)
         self._waiting.append(task)
         try:
-            return self._scheduler.park("the conductor", deadline_ns)
+            return scheduler.park("the conductor", scheduler.now_ns + int(timeout * NS_PER_S))
         finally:
             self._waiting.remove(task)
 
@@ -70,23 +67,27 @@ class _Flag:
     """Something that is said once."""
 
     def __init__(self, scheduler: Scheduler) -> None:
-        self._change = _Change(scheduler)
         self._scheduler = scheduler
+        self._waiting: dict[Task, None] = {}
         self._is_set = False
 
     def set(self) -> None:
         self._is_set = True
-        self._change.notify_all()
+        for task in self._waiting:
+            self._scheduler.wake(task)
 
     def wait(self, timeout: float | None = None) -> bool:
-        end_ns = None
-        if timeout is not None:
-            end_ns = self._scheduler.now_ns + int(timeout * NS_PER_S)
-        while not self._is_set:
-            left_s = None if end_ns is None else (end_ns - self._scheduler.now_ns) / NS_PER_S
-            if left_s is not None and left_s <= 0:
-                break
-            self._change.wait(left_s)
+        if self._is_set:
+            return True
+        scheduler, task = self._scheduler, self._scheduler.current
+        assert task is not None
+        deadline_ns = None if timeout is None else scheduler.now_ns + int(timeout * NS_PER_S)
+        self._waiting[task] = None
+        try:
+            while scheduler.park("the conductor", deadline_ns) and not self._is_set:
+                pass
+        finally:
+            del self._waiting[task]
         return self._is_set
 
 
@@ -116,11 +117,16 @@ class SimulatedWorld(Conductor):
         self.choices = choices or SeededChoices(scenario.seed)
         self.simulation = Simulation(self.choices, observe=self._observe)
         scheduler = self._scheduler = self.simulation.scheduler
+
+        def clock() -> int:
+            return scheduler.now_ns
+
         super().__init__(
             scenario,
-            Endpoints(transport, scenario.pattern, Path(IPC_FOLDER)),
-            Recorder(lambda: scheduler.now_ns),
+            Endpoints(transport, scenario.pattern, IPC_FOLDER),
+            Recorder(clock),
             progress,
+            clock=clock,
             changed=_Change(scheduler),
             make_flag=lambda: _Flag(scheduler),
             start_timeout_s=start_timeout_s,
@@ -129,6 +135,7 @@ class SimulatedWorld(Conductor):
         self.outcome: Outcome | None = None
         self._shared: Context | None = None
         self._contexts: list[Context] = []
+        self._seats: list[SimulatingSeat] = []
         self._tasks: dict[str, Task] = {}
         self._failure: BaseException | None = None
 
@@ -139,20 +146,32 @@ class SimulatedWorld(Conductor):
             NodeFailed: A node did not start.
             MisuseError: The plan cannot be carried out.
         """
-        with virtually(), virtual.chance(self.scenario.seed), _uncollected():
-            self._scheduler.spawn("conductor", "the harness", self._conduct)
-            try:
-                self.outcome = self.simulation.run()
-                if self.outcome.kind == "spinning":
-                    self._blame_spinner(self.outcome)
-            finally:
-                self._end()
-        for node in self._nodes.values():
-            # Before all else: it may be the reason why a node failed.
-            if isinstance(node.seat, SimulatingSeat) and node.seat.refusal is not None:
-                raise node.seat.refusal
+        # No garbage is collected in between: when a finalizer runs must not depend on it.
+        is_collecting = gc.isenabled()
+        gc.disable()
+        try:
+            with virtually():
+                virtual.begin_chance(self.scenario.seed)
+                self._run()
+        finally:
+            refusals = [seat.refusal for seat in self._seats]
+            self._dispose()
+            if is_collecting:
+                gc.enable()
+        for refusal in refusals:
+            if refusal is not None:  # Before all else: it may be the reason why a node failed.
+                raise refusal
         if self._failure is not None:
             raise self._failure
+
+    def _run(self) -> None:
+        self._scheduler.spawn("conductor", "the harness", self._conduct)
+        try:
+            self.outcome = self.simulation.run()
+            if self.outcome.kind == "spinning":
+                self._blame_spinner(self.outcome)
+        finally:
+            self._end()
 
     def _conduct(self) -> None:
         try:
@@ -171,7 +190,9 @@ class SimulatedWorld(Conductor):
             core = self._shared = self._shared or self._new_context("the fleet")
         else:
             core = self._new_context(name)
-        return SimulatingSeat(name, self.recorder, core, self)
+        seat = SimulatingSeat(name, self.recorder, core, self)
+        self._seats.append(seat)
+        return seat
 
     def _new_context(self, node: str) -> Context:
         context = self.simulation.context(node)
@@ -238,7 +259,7 @@ class SimulatedWorld(Conductor):
         for node in self._nodes.values():
             self._join(node, self._stop_timeout_s)
             if node.name in self._tasks and not self._has_ended(node):
-                self.recorder.note(node.name, "stuck", text=self._stack_of(node))
+                node.seat.note("stuck", text=self._stack_of(node))
         self._scheduler.stop()
 
     def _blame_spinner(self, outcome: Outcome) -> None:
@@ -249,38 +270,38 @@ class SimulatedWorld(Conductor):
         self.recorder.stop()
         if spinner is not None:
             text = f"{outcome}\n{self._stack_of(spinner)}"
-            self.recorder.note(spinner.name, "stuck", text=text)
+            spinner.seat.note("stuck", text=text)
             self._failure = self._failure or NodeFailed(
                 spinner.name, "calls again and again without ever waiting; it stands at:", text
             )
 
     def _end(self) -> None:
         """Unwind what is left, so that nothing of the run outlives it."""
-        for node in self._nodes.values():
-            node.seat.stopping = True
+        for seat in self._seats:
+            seat.stopping = True
         for _ in range(10):
             if not self._scheduler.tasks:
                 break
             self._scheduler.kill_all()
             self.simulation.run()
-        for node in self._nodes.values():
-            with seated(node.seat):
-                for tap in node.seat.taps:
-                    if isinstance(tap, SimulatingTap) and not tap.core.is_closed:
+        for seat in self._seats:
+            for tap in seat.taps:
+                if isinstance(tap, SimulatingTap) and not tap.core.is_closed:
+                    with seated(seat):
                         try:
                             tap.core.close(0)
                         except SimulatedError:
                             pass
                         tap.note_close()
 
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """No garbage is collected in between: when a finalizer runs must not depend on it."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
+    def _dispose(self) -> None:
+        """Let go of all that points back here, so that what a run leaves needs no collector."""
+        for seat in self._seats:
+            seat.dispose()
+        self._seats.clear()
+        self._nodes.clear()
+        self._barrier.dispose()
+        self._tasks.clear()
+        self._contexts.clear()
+        self._shared = None
+        self.simulation.observe = None

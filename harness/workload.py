@@ -13,9 +13,10 @@ named it and wrk2 measures it).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import count
+from itertools import count, repeat
+from math import log
 from random import Random
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, TypeGuard, cast, get_args
 
 import msgspec
 
@@ -33,6 +34,9 @@ from .values import (
 
 NS_PER_S = 1_000_000_000
 Frame = bytes
+
+DRAWN_BYTES = 512
+"""How much of small bodies is drawn at once."""
 
 
 # --- when requests are due --------------------------------------------------
@@ -121,6 +125,11 @@ def _poisson(gap_ns: float, random: Random) -> Iterator[int]:
 # --- what is asked ----------------------------------------------------------
 
 
+def is_body(what: object) -> TypeGuard[Body]:
+    """Whether something is a body: a list of frames. What a program hands over need not be."""
+    return isinstance(what, list) and all(map(isinstance, what, repeat(bytes)))
+
+
 class Sized(Value, frozen=True, tag="sized"):
     """Random content of a size.
 
@@ -146,12 +155,20 @@ class Sized(Value, frozen=True, tag="sized"):
 
     def bodies(self, client: int, seed: int) -> Iterator[Body]:
         random = Random(f"bodies/{seed}/{client}")
+        frame, body = self.bytes, self.bytes * self.frames
+        while not frame:
+            yield [b""] * self.frames
+        # Small bodies are drawn many at a time: a draw costs more than what it draws.
+        drawn = body * max(1, DRAWN_BYTES // body)
         while True:
-            yield [self._frame(random) for _ in range(self.frames)]
+            content = self._content(random, drawn)
+            for begin in range(0, drawn, body):
+                yield [content[at : at + frame] for at in range(begin, begin + body, frame)]
 
-    def _frame(self, random: Random) -> Frame:
-        content = random.randbytes(self.bytes)
-        return content if self.content == "binary" else content.hex().encode()[: self.bytes]
+    def _content(self, random: Random, size: int) -> Frame:
+        if self.content == "binary":
+            return random.randbytes(size)
+        return random.randbytes((size + 1) // 2).hex().encode()[:size]
 
 
 class UserDirectory(Value, frozen=True, tag="user-directory"):
@@ -215,11 +232,7 @@ class FromFunction(Value, frozen=True, tag="from-function"):
                     f"{self.function}({client}, {number}) raised {error!r}"
                 ) from error
             frames = [body] if isinstance(body, bytes) else body
-            if (
-                not isinstance(frames, list)
-                or not frames
-                or not all(isinstance(frame, bytes) for frame in frames)
-            ):
+            if not frames or not is_body(frames):
                 raise MisuseError(
                     f"{self.function}({client}, {number}) returned {body!r}; "
                     "it must return bytes or a list of at least one bytes"
@@ -231,6 +244,8 @@ Bodies = Sized | UserDirectory | FromFunction
 
 
 # --- how long the work takes ------------------------------------------------
+#
+# `draw(fraction)` turns a number that is drawn evenly, from 0 to below 1, into seconds.
 
 
 class Constant(Value, frozen=True, tag="constant"):
@@ -241,7 +256,7 @@ class Constant(Value, frozen=True, tag="constant"):
     def __post_init__(self) -> None:
         require_at_least(0, "Constant.seconds", self.seconds)
 
-    def draw(self, random: Random) -> float:
+    def draw(self, fraction: float) -> float:
         return self.seconds
 
 
@@ -255,8 +270,8 @@ class Uniform(Value, frozen=True, tag="uniform"):
         require_at_least(0, "Uniform.low_s", self.low_s)
         require_at_least(self.low_s, "Uniform.high_s", self.high_s)
 
-    def draw(self, random: Random) -> float:
-        return random.uniform(self.low_s, self.high_s)
+    def draw(self, fraction: float) -> float:
+        return self.low_s + (self.high_s - self.low_s) * fraction
 
 
 class Exponential(Value, frozen=True, tag="exponential"):
@@ -267,8 +282,8 @@ class Exponential(Value, frozen=True, tag="exponential"):
     def __post_init__(self) -> None:
         require_at_least(0, "Exponential.mean_s", self.mean_s)
 
-    def draw(self, random: Random) -> float:
-        return random.expovariate(1) * self.mean_s
+    def draw(self, fraction: float) -> float:
+        return -log(1.0 - fraction) * self.mean_s
 
 
 class Occasional(Value, frozen=True, tag="occasional"):
@@ -289,8 +304,8 @@ class Occasional(Value, frozen=True, tag="occasional"):
         require_count("Occasional.one_in", self.one_in)
         require_at_least(0, "Occasional.quick_s", self.quick_s)
 
-    def draw(self, random: Random) -> float:
-        return self.slow_s if random.randrange(self.one_in) == 0 else self.quick_s
+    def draw(self, fraction: float) -> float:
+        return self.slow_s if fraction * self.one_in < 1 else self.quick_s
 
 
 ServiceTime = Constant | Uniform | Exponential | Occasional

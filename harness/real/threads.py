@@ -22,9 +22,10 @@ from typing import Any
 
 import zmq
 
-from ..conduct import START_TIMEOUT_S, STOP_TIMEOUT_S, Conductor, Node, Progress
+from ..conduct import START_TIMEOUT_S, STOP_TIMEOUT_S, Conductor, Progress
 from ..endpoints import Endpoints, private_folder
 from ..history.recorder import Recorder
+from ..node import Node
 from ..pattern import Role
 from ..scenario import Scenario
 from ..seam import proxy
@@ -65,6 +66,7 @@ class ThreadsWorld(Conductor):
             Endpoints(transport, scenario.pattern, self._folder),
             recorder,
             progress,
+            clock=recorder.elapsed_ns,
             changed=threading.Condition(),
             make_flag=threading.Event,
             start_timeout_s=start_timeout_s,
@@ -164,7 +166,7 @@ class ThreadsWorld(Conductor):
         for node in self._nodes.values():
             self._join(node, max(0.0, deadline - time.monotonic()))
             if node.name in self._threads and not self._has_ended(node):
-                self.recorder.note(node.name, "stuck", text=self._stack_of(node))
+                node.seat.note("stuck", text=self._stack_of(node))
         for node in self._nodes.values():
             for tap in node.seat.taps:  # Threads that the program started end as well.
                 if tap.thread is not self._threads.get(node.name):
@@ -185,12 +187,11 @@ class ThreadsWorld(Conductor):
             for tap in node.seat.taps:
                 if tap.thread.is_alive() and tap.thread is not self._threads.get(node.name):
                     text = f"its thread {tap.thread.name} did not end and has a socket open"
-                    self.recorder.note(node.name, "left", text=text)
+                    node.seat.note("left", text=text)
                     return
         for node in nodes:
             if self._has_ended(node):
-                self.recorder.note(
-                    node.name,
+                node.seat.note(
                     "left",
                     text="its context does not end: a socket was closed with LINGER -1 while "
                     "messages to a peer that is gone were unsent",

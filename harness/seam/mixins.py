@@ -9,7 +9,6 @@ object changes its type.
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -33,11 +32,22 @@ _instance: Any = zmq.Context.__dict__["instance"]
 
 _current = seats.current
 
+_OWN = frozenset(
+    {"_shadow", "_shadow_obj", "_sockets", "_type_name", "closed", "context", "sockopts"}
+)
+"""What pyzmq sets of its own accord. It looks through all bases for each, to tell it from an option."""
+
 
 class SeamContext:
     """Stands in front of the compiled `Context`."""
 
     _seat: Seat | None = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _OWN:
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
     def __init__(self, io_threads: int = 1, shadow: int = 0) -> None:
         seat = _current()
@@ -46,9 +56,8 @@ class SeamContext:
             return
         # A context of the node's own is one more face of the one that is lent to it:
         # so it shares the node's inproc names, and ends when the node is told to.
-        seat.begin_context(self, io_threads)
         object.__setattr__(self, "_seat", seat)
-        seat.contexts.add(self)
+        seat.begin_context(self, io_threads)
 
     @property
     def underlying(self) -> int:
@@ -81,6 +90,13 @@ class SeamSocket:
     """Stands in front of the compiled `Socket`."""
 
     _tap: Tap | None = None
+    _number: int | None = None  # Of a simulated socket.
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _OWN:
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
     def __init__(
         self,
@@ -103,10 +119,6 @@ class SeamSocket:
         if seat is None:
             super().__init__(context, socket_type, shadow=shadow, copy_threshold=copy_threshold)  # type: ignore[call-arg]
             return
-        if "asyncio" in sys.modules:
-            loop = sys.modules["asyncio"]._get_running_loop()
-            if loop is not None:
-                seat.loops.add(loop)
         tap = seat.begin_socket(self, context, socket_type, shadow, copy_threshold)
         object.__setattr__(self, "_tap", tap)
 

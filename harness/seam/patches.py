@@ -43,19 +43,28 @@ ATTRIBUTES: tuple[Attribute, ...] = (
 )
 
 
+def _nothing() -> None:
+    """What there is to put back where nothing else changes."""
+
+
 class Installation:
     """Patches that several runs share: the first puts them in place, the last takes them away.
 
     Args:
         mixins: Pairs of a class and the mixin to put in front of its bases.
         attributes: Gives what to set, when it is put in place.
+        keep: Keeps what else will change; returns what puts that back.
     """
 
     def __init__(
-        self, mixins: tuple[tuple[type, type], ...], attributes: Callable[[], list[Attribute]]
+        self,
+        mixins: tuple[tuple[type, type], ...],
+        attributes: Callable[[], list[Attribute]],
+        keep: Callable[[], Callable[[], None]] = lambda: _nothing,
     ) -> None:
         self._mixins = mixins
         self._attributes = attributes
+        self._keep = keep
         self._lock = threading.Lock()
         self._users = 0
         self._before: list[Attribute] = []
@@ -63,6 +72,7 @@ class Installation:
     def __enter__(self) -> None:
         with self._lock:
             if self._users == 0:
+                self._put_back = self._keep()
                 for owner, mixin in self._mixins:
                     owner.__bases__ = (mixin, *owner.__bases__)
                 for owner, name, value in self._attributes():
@@ -80,6 +90,7 @@ class Installation:
                     setattr(owner, name, value)
                 for owner, mixin in self._mixins:
                     owner.__bases__ = tuple(base for base in owner.__bases__ if base is not mixin)
+                self._put_back()
 
 
 def _virtual_attributes() -> list[Attribute]:
@@ -104,8 +115,14 @@ def _virtual_attributes() -> list[Attribute]:
     return attributes + [found for found in early if (id(found[0]), found[1]) not in known]
 
 
+def _keep_chance() -> Callable[[], None]:
+    from . import virtual
+
+    return virtual.keep_chance()
+
+
 _seam = Installation(MIXINS, lambda: list(ATTRIBUTES))
-_virtual = Installation((), _virtual_attributes)
+_virtual = Installation((), _virtual_attributes, _keep_chance)
 
 
 @contextmanager

@@ -8,7 +8,10 @@ of the ordinary (tracking, zero copy, a subclass with its own `send`) takes pyzm
 
 from __future__ import annotations
 
+import sys
+import threading
 from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakSet
 
 import zmq
 
@@ -45,6 +48,7 @@ class RecordingSeat(Seat):
 
     Attributes:
         context: What its program is given.
+        loops: The event loops of asyncio in which it opened sockets.
     """
 
     listener: RecordingListener
@@ -60,17 +64,26 @@ class RecordingSeat(Seat):
         self.context: zmq.Context[Any] = zmq.Context(shadow=owner.underlying)
         object.__setattr__(self.context, "_seat", self)
         self._address = owner.underlying
+        self.loops: WeakSet[Any] = WeakSet()
 
     @property
     def address(self) -> int:
         return self._address
 
+    def caller(self) -> threading.Thread:
+        return threading.current_thread()
+
     def begin_context(self, context: Any, io_threads: int) -> None:
         raw_context.__init__(context, io_threads, shadow=self._address)
+        self.has_made(context)
 
     def begin_socket(
         self, socket: Any, context: Any, kind: int, shadow: int, copy_threshold: int | None
     ) -> Tap:
+        if "asyncio" in sys.modules:
+            loop = sys.modules["asyncio"]._get_running_loop()
+            if loop is not None:
+                self.loops.add(loop)
         raw_socket.__init__(socket, context, kind, shadow=shadow, copy_threshold=copy_threshold)
         return taps[shadow] if shadow else RecordingTap(self, socket)
 

@@ -11,15 +11,14 @@ each task of asyncio has for itself.
 
 from __future__ import annotations
 
-import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
 from ..errors import NodeStopped
+from ..frames import kept
 
 if TYPE_CHECKING:
     import zmq
@@ -53,8 +52,6 @@ class Seat(ABC):
 
     Attributes:
         taps: Its sockets, in the order in which they were made.
-        contexts: Those that it made itself, each a face of the one that is lent to it.
-        loops: The event loops of asyncio in which it opened sockets.
         stopping: Whether it was told to end, or has died.
     """
 
@@ -63,12 +60,13 @@ class Seat(ABC):
         self.recorder = recorder
         self.listener = listener
         self.taps: list[Tap] = []
-        self.contexts: WeakSet[Any] = WeakSet()
         self.stopping = False
-        self.loops: WeakSet[Any] = WeakSet()
+        self._contexts: WeakSet[Any] | None = None  # Each a face of the one that is lent.
         self._eterms = 0
         self._held: list[zmq.Socket[Any]] = []
         self._instances: dict[type, zmq.Context[Any]] = {}
+        self._append = recorder.append
+        self._clock = recorder.clock
 
     # --- what a world defines -------------------------------------------------
 
@@ -76,6 +74,10 @@ class Seat(ABC):
     @abstractmethod
     def address(self) -> int:
         """Where the context that is lent to the node lies."""
+
+    @abstractmethod
+    def caller(self) -> Any:
+        """Who is calling: the thread, or what takes its place."""
 
     @abstractmethod
     def begin_context(self, context: Any, io_threads: int) -> None:
@@ -88,6 +90,25 @@ class Seat(ABC):
         """Open a socket, or the shadow of one, in place of pyzmq's compiled `__init__`."""
 
     # --- what all have in common ----------------------------------------------
+
+    def note(
+        self,
+        kind: str,
+        op: str = "",
+        frames: Sequence[bytes] = (),
+        text: str = "",
+        number: int = 0,
+    ) -> None:
+        """Write down an event of the node, now."""
+        self._append(
+            (self._clock(), self.node, kind, 0, op, kept(frames) if frames else (), text, number)
+        )
+
+    def has_made(self, context: Any) -> None:
+        """The node has made a context of its own."""
+        if self._contexts is None:
+            self._contexts = WeakSet()
+        self._contexts.add(context)
 
     def instance(self, kind: type[zmq.Context[Any]]) -> zmq.Context[Any]:
         """What `Context.instance()` of that class is to this node."""
@@ -121,11 +142,11 @@ class Seat(ABC):
         world's to end.
         """
         self._held = self.open_sockets()
-        for context in list(self.contexts):
+        for context in list(self._contexts or ()):
             context.closed = True
         self.stopping = True
 
-    def close_sockets(self, of: Callable[[threading.Thread], bool]) -> None:
+    def close_sockets(self, of: Callable[[Any], bool]) -> None:
         """Close what the node left open in some threads, without lingering: its run is over."""
         for tap in self.taps:
             socket = tap.socket()
@@ -139,11 +160,21 @@ current: Callable[[], Seat | None] = _here.get
 """The node whose turn this is; None outside of one."""
 
 
-@contextmanager
-def seated(seat: Seat | None) -> Iterator[None]:
-    """Make this thread that node's; None makes it nobody's."""
-    token = _here.set(seat)
-    try:
-        yield
-    finally:
-        _here.reset(token)
+class _Seated:
+    __slots__ = ("_seat", "_token")
+
+    _token: Token[Seat | None]
+
+    def __init__(self, seat: Seat | None) -> None:
+        self._seat = seat
+
+    def __enter__(self) -> None:
+        self._token = _here.set(self._seat)
+
+    def __exit__(self, *exc_info: object) -> None:
+        _here.reset(self._token)
+
+
+def seated(seat: Seat | None) -> _Seated:
+    """Make this thread that node's, for a while; None makes it nobody's."""
+    return _Seated(seat)

@@ -18,6 +18,7 @@ import zmq
 import zmq.backend
 
 from ..errors import MisuseError
+from ..frames import LONG_BYTES, kept
 from ..simulation.constants import SimulatedError
 from ..simulation.poll import poll as _core_poll
 from ..simulation.proxy import proxy as _core_proxy
@@ -39,23 +40,23 @@ _SECURITY = ("CURVE_", "PLAIN_", "GSSAPI_", "ZAP_")
 # What libzmq may know, depending on how it was built. What it never knows is its own error.
 _TRANSPORTS = ("udp", "pgm", "epgm", "norm", "tipc", "vmci", "vsock", "hyperv", "ws", "wss")
 
-_DRAFT_TYPES = (
-    "SERVER",
-    "CLIENT",
-    "RADIO",
-    "DISH",
-    "GATHER",
-    "SCATTER",
-    "DGRAM",
-    "PEER",
-    "CHANNEL",
-)
-
+# pyzmq's enums are slow to ask, and a run asks them many times.
+_TYPE_NAMES = {int(kind): kind.name for kind in zmq.SocketType}
+_DRAFT_TYPES = {
+    number: name
+    for number, name in _TYPE_NAMES.items()
+    if name
+    in ("SERVER", "CLIENT", "RADIO", "DISH", "GATHER", "SCATTER", "DGRAM", "PEER", "CHANNEL")
+}
+_OPTION_KINDS = {
+    int(option): option._opt_type.name.replace("fd", "int") for option in zmq.SocketOption
+}
 _OBJECT_BYTES = 8192
 _OBJECTS = 131_072
 _zeroes = (ctypes.c_char * (_OBJECTS * 8 + _OBJECT_BYTES))()
 _addresses = count()
 _raw_poll: Any = zmq.backend.zmq_poll
+_current = seats.current
 
 
 def _new_address() -> int:
@@ -101,18 +102,21 @@ class SimulatingSeat(Seat):
         self.task_numbers = count(1)
         self.executor_numbers = count()
         self._address = _new_address()
+        self._is_lending = False
         with seats.seated(self):
             self.context: zmq.Context[Any] = zmq.Context()
-        self.contexts.discard(self.context)  # It is the one that is lent.
+        self._is_lending = True
 
     @property
     def address(self) -> int:
         return self._address
 
+    def caller(self) -> Task | None:
+        return self.scheduler.current
+
     def crashed(self, error: BaseException) -> None:
         """A thread of the node's own has raised."""
-        text = "".join(traceback.format_exception(error))
-        self.recorder.note(self.node, "crash", text=text)
+        self.note("crash", text="".join(traceback.format_exception(error)))
 
     def refuse(self, what: str, why: str) -> NoReturn:
         """Refuse, by name, what a simulation cannot do.
@@ -136,46 +140,73 @@ class SimulatingSeat(Seat):
         for loop in self.event_loops:
             loop.cancel_all()
 
+    def dispose(self) -> None:
+        """The run is over: let go of all that points back here, so that no collector is needed."""
+        for tap in self.taps:
+            tap.dispose()
+        self.taps.clear()
+        self.tasks.clear()
+        self.event_loops.clear()
+        self._held.clear()
+        self._instances.clear()
+        del self.context
+
     def begin_context(self, context: Any, io_threads: int) -> None:
         if io_threads < 0:
             raise zmq.ZMQError(zmq.EINVAL)
+        if self._is_lending:
+            self.has_made(context)
 
     def begin_socket(
         self, socket: Any, context: Any, kind: int, shadow: int, copy_threshold: int | None
     ) -> Tap:
         if shadow:
             socket.context = self.context
+            vars(socket)["_number"] = taps[shadow].number
             return taps[shadow]
         if context is None or kind == -1:
             raise TypeError("Socket needs a context and a socket type")
         socket.context = context
-        if any(cls.__module__.startswith("zmq.green") for cls in type(socket).__mro__):
-            self.refuse("zmq.green", "the hub of gevent waits on real descriptors")
-        name = _type_name(kind)
-        if name in _DRAFT_TYPES:
-            self.refuse(f"socket(zmq.{name})", "draft sockets are not part of libzmq 4.3")
-        if name == "STREAM":
+        if type(socket) is not zmq.Socket:
+            self._check_class(type(socket))
+        if kind in _DRAFT_TYPES:
+            self.refuse(
+                f"socket(zmq.{_DRAFT_TYPES[kind]})", "draft sockets are not part of libzmq 4.3"
+            )
+        if kind == zmq.STREAM:
             self.refuse("socket(zmq.STREAM)", "connections without ZMTP are not modelled")
         try:
             core = self.core.socket(int(kind))
         except SimulatedError as error:
             raise _zmq_error(error) from None
-        return SimulatingTap(self, socket, core)
+        tap = SimulatingTap(self, socket, core)
+        vars(socket)["_number"] = tap.number
+        return tap
+
+    def _check_class(self, kind: type) -> None:
+        if any(cls.__module__.startswith("zmq.green") for cls in kind.__mro__):
+            self.refuse("zmq.green", "the hub of gevent waits on real descriptors")
 
 
 class SimulatingTap(Tap):
-    """One simulated socket."""
+    """One simulated socket.
 
-    __slots__ = ("_beginner", "_rivals", "_scheduler", "_waiters", "core")
+    Attributes:
+        core: The socket of the simulation.
+        polled: What the simulation's poll takes, by the flags that were polled for so far.
+    """
+
+    __slots__ = ("_beginner", "_rivals", "_scheduler", "_waiters", "core", "polled")
 
     def __init__(self, seat: SimulatingSeat, socket: Any, core: Socket) -> None:
         self.core = core
         self._scheduler = seat.scheduler
         self._waiters = core.waiters
+        self.polled: dict[int, tuple[Socket, int]] = {}
         self._rivals: set[tuple[str, str]] = set()
         self._beginner: Task | None = None  # Who has begun the message that is being sent.
         core.tap = self  # type: ignore[attr-defined]
-        super().__init__(seat, socket, _new_address(), zmq.SocketType(core.type).name)
+        super().__init__(seat, socket, _new_address(), _TYPE_NAMES[core.type])
 
     def _refused(self, call: str, error: SimulatedError) -> zmq.ZMQError:
         self.failed(call, error.errno)
@@ -203,7 +234,15 @@ class SimulatingTap(Tap):
             self._rivals.add(rivals)
             self.note("ownership", f"{task.name} calls {call} while {other.name} is in: {what}")
 
+    def poll_item(self, flags: int) -> tuple[Socket, int]:
+        """Make what the simulation's poll takes for these flags."""
+        item = self.polled[flags] = self.core, int(flags)
+        return item
+
     # --- messages -------------------------------------------------------------
+    #
+    # Every message of a run passes `send_multipart` and `recv_multipart`. Both write it down
+    # themselves, as `crossed` does, since each call counts here.
 
     def send(self, socket: Any, data: Any, flags: int, copy: bool, track: bool) -> Any:
         if self._waiters:
@@ -253,16 +292,22 @@ class SimulatingTap(Tap):
     ) -> Any:
         if not copy or flags & SNDMORE or self._outgoing or not parts or more:
             return plain_send_multipart(socket, parts, flags, copy, track, **more)
+        is_long = False
         for part in parts:
             if type(part) is not bytes:
                 return plain_send_multipart(socket, parts, flags, copy, track, **more)
+            if len(part) > LONG_BYTES:
+                is_long = True
         if self._waiters:
             self.used("send_multipart")
         try:
             self.core.send_message(parts, flags)
         except SimulatedError as error:
             raise self._refused("send", error) from None
-        self.crossed(self._scheduler.now_ns, "send", parts)
+        if self._agains:
+            self._end_of_agains()
+        frames = kept(parts) if is_long else tuple(parts)
+        self._append((self._scheduler.now_ns, self._node, "send", self.number, "", frames))
         return None
 
     def recv_multipart(self, socket: Any, flags: int, copy: bool, track: bool) -> Any:
@@ -274,7 +319,15 @@ class SimulatingTap(Tap):
             parts = self.core.recv_message(flags)
         except SimulatedError as error:
             raise self._refused("recv", error) from None
-        self.crossed(self._scheduler.now_ns, "recv", parts)
+        if self._agains:
+            self._end_of_agains()
+        for part in parts:
+            if len(part) > LONG_BYTES:
+                frames = kept(parts)
+                break
+        else:
+            frames = tuple(parts)
+        self._append((self._scheduler.now_ns, self._node, "recv", self.number, "", frames))
         return parts
 
     # --- options --------------------------------------------------------------
@@ -282,7 +335,7 @@ class SimulatingTap(Tap):
     def set(self, socket: Any, option: int, value: Any) -> None:
         if isinstance(value, str):
             raise TypeError("unicode not allowed, use setsockopt_string")
-        kind = _option_kind(option)
+        kind = _OPTION_KINDS.get(option, "int")
         if kind == "bytes" and not isinstance(value, bytes):
             raise TypeError(f"expected bytes, got: {value!r}")
         if kind != "bytes" and not isinstance(value, int):
@@ -381,27 +434,16 @@ class SimulatingTap(Tap):
     def is_closed(self, socket: Any) -> bool:
         return self.core.is_closed
 
-
-def _type_name(kind: int) -> str:
-    try:
-        return zmq.SocketType(kind).name
-    except ValueError:
-        return str(kind)  # What there is not, libzmq refuses.
+    def dispose(self) -> None:
+        super().dispose()
+        self._beginner = None
+        del self.core.tap  # type: ignore[attr-defined]
 
 
 def _checked(endpoint: Any) -> str:
-    if not isinstance(endpoint, str | bytes):
+    if not isinstance(endpoint, (str, bytes)):
         raise TypeError(f"Expected addr to be str, got addr={endpoint!r}")
     return text_of(endpoint)
-
-
-def _option_kind(option: int) -> str:
-    """`int`, `int64` or `bytes`; an option that pyzmq does not know counts as an int."""
-    try:
-        kind = zmq.SocketOption(option)._opt_type.name
-    except ValueError:
-        return "int"
-    return "int" if kind == "fd" else kind
 
 
 # --- functions of pyzmq that take sockets -----------------------------------------
@@ -409,31 +451,31 @@ def _option_kind(option: int) -> str:
 
 def socket_hash(self: Any) -> int:
     """pyzmq keeps sockets in sets, whose order must not be that of addresses in a simulation."""
-    tap = self._tap
-    return tap.number if type(tap) is SimulatingTap else object.__hash__(self)
+    number: int | None = self._number
+    return object.__hash__(self) if number is None else number
 
 
 def zmq_poll(sockets: Any, timeout: int = -1) -> list[tuple[Any, int]]:
     """`zmq.zmq_poll`, on which `Poller`, `select` and `Socket.poll` stand."""
-    seat = seats.current()
+    seat = _current()
     # By type: asking an abstract class whose instance this is costs more than the poll.
     if type(seat) is not SimulatingSeat:
         try:
-            found: list[tuple[Any, int]] = _raw_poll(sockets, timeout)
+            answer: list[tuple[Any, int]] = _raw_poll(sockets, timeout)
         except zmq.ContextTerminated:
             if seat is not None:
                 seat.met_the_end()
             raise
-        return found
+        return answer
     items = []
     tap: Any = None
     for socket, flags in sockets:
         tap = getattr(socket, "_tap", None)
-        if not isinstance(tap, SimulatingTap):
+        if type(tap) is not SimulatingTap:
             seat.refuse(f"poll() for {socket!r}", "a real descriptor would not know the time")
-        if tap.core.waiters:
+        if tap._waiters:
             tap.used("poll")
-        items.append((tap.core, int(flags)))
+        items.append(tap.polled.get(flags) or tap.poll_item(flags))
     if not items:
         return []
     try:
@@ -442,7 +484,11 @@ def zmq_poll(sockets: Any, timeout: int = -1) -> list[tuple[Any, int]]:
         if error.errno == zmq.ETERM:
             seat.met_the_end()
         raise _zmq_error(error) from None
-    return [(socket, event) for (socket, _), event in zip(sockets, events, strict=True) if event]
+    found = []
+    for index, event in enumerate(events):
+        if event:
+            found.append((sockets[index][0], event))
+    return found
 
 
 class _Heard:

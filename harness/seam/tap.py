@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
@@ -29,6 +28,8 @@ taps: dict[int, Tap] = {}
 
 INPROC = "inproc://"
 
+_OPTION_NAMES = {int(option): option.name for option in zmq.SocketOption}
+
 
 def text_of(endpoint: str | bytes) -> str:
     """An endpoint as pyzmq takes it, as text."""
@@ -37,10 +38,7 @@ def text_of(endpoint: str | bytes) -> str:
 
 def option_name(option: int) -> str:
     """The name of a socket option, or its number where pyzmq has no name for it."""
-    try:
-        return zmq.SocketOption(option).name
-    except ValueError:
-        return str(option)
+    return _OPTION_NAMES.get(option) or str(option)
 
 
 class Tap(ABC):
@@ -49,7 +47,7 @@ class Tap(ABC):
     Attributes:
         number: The number of the socket in the history.
         address: Of the socket below.
-        thread: The thread that made it, and that alone may use it.
+        thread: Who made it, and alone may use it; see `Seat.caller`.
         serves_link: Whether it connects to a link of the pattern.
     """
 
@@ -73,7 +71,7 @@ class Tap(ABC):
         self.number = seat.recorder.next_socket()
         self.socket = weakref.ref(socket)
         self.address = address
-        self.thread = threading.current_thread()
+        self.thread = seat.caller()
         self.serves_link = False
         self._node = seat.node
         self._append = seat.recorder.append
@@ -130,6 +128,10 @@ class Tap(ABC):
 
     @abstractmethod
     def is_closed(self, socket: Any) -> bool: ...
+
+    def dispose(self) -> None:
+        """The run is over, but the program may have put the socket where it outlives that."""
+        self.thread = None
 
     def below(self, endpoint: Any) -> str:
         """An endpoint as the socket below gets it.

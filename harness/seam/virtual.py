@@ -24,9 +24,8 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
 
@@ -371,16 +370,24 @@ def early_locals() -> list[tuple[Any, str, Any]]:
 
 _real_urandom = os.urandom
 _real_seed: Any = random.Random.seed
-_entropy = random.Random()
+_entropy: random.Random | None = None  # Made when it is asked.
+_entropy_seed = 0
+
+
+def _chance() -> random.Random:
+    global _entropy
+    if _entropy is None:
+        _entropy = random.Random(f"entropy/{_entropy_seed}")
+    return _entropy
 
 
 def _urandom(size: int) -> bytes:
-    return _real_urandom(size) if _scheduler() is None else _entropy.randbytes(size)
+    return _real_urandom(size) if _scheduler() is None else _chance().randbytes(size)
 
 
 def _seed(self: random.Random, a: Any = None, version: int = 2) -> None:
     if a is None and _scheduler() is not None:
-        a = _entropy.getrandbits(64)
+        a = _chance().getrandbits(64)
     _real_seed(self, a, version)
 
 
@@ -401,23 +408,28 @@ def _uuid1(node: int | None = None, clock_seq: int | None = None) -> uuid.UUID:
     if _scheduler() is not None:
         # With both given, the system's own generator is not asked.
         node = HARDWARE_ADDRESS if node is None else node
-        clock_seq = _entropy.getrandbits(14) if clock_seq is None else clock_seq
+        clock_seq = _chance().getrandbits(14) if clock_seq is None else clock_seq
     return _real_uuid1(node, clock_seq)
 
 
-@contextmanager
-def chance(seed: int) -> Iterator[None]:
-    """All chance comes from a seed; afterwards the global generator goes on where it was."""
-    before = random.getstate()
-    times = {name: vars(uuid)[name] for name in _LAST_TIMES}
-    random.seed(f"global/{seed}")
-    _entropy.seed(f"entropy/{seed}")
+def begin_chance(seed: int) -> None:
+    """From now on all chance comes from a seed."""
+    global _entropy, _entropy_seed
+    _entropy, _entropy_seed = None, seed
+    random.seed(seed)
     vars(uuid).update(dict.fromkeys(_LAST_TIMES))
-    try:
-        yield
-    finally:
-        random.setstate(before)
+
+
+def keep_chance() -> Callable[[], None]:
+    """Keep where the global generator is; returns what lets it go on there."""
+    state = random.getstate()
+    times = {name: vars(uuid)[name] for name in _LAST_TIMES}
+
+    def restore() -> None:
+        random.setstate(state)
         vars(uuid).update(times)
+
+    return restore
 
 
 # --- what is refused --------------------------------------------------------

@@ -150,6 +150,8 @@ def test_workers_of_xdist_share_a_search_and_have_one_verdict(pytester: pytest.P
     pytester.makepyfile(SEARCH)
     result = pytester.runpytest_subprocess("-n", "2", f"--rootdir={pytester.path}")
     result.assert_outcomes(passed=3, failed=1)
-    result.stdout.fnmatch_lines(["*FAILED*test_the_worker_that_waits_longest_is_next?shard ? of 2?*"])
+    result.stdout.fnmatch_lines(
+        ["*FAILED*test_the_worker_that_waits_longest_is_next?shard ? of 2?*"]
+    )
     kept = list(pytester.path.glob("reqrep-failures/*.json"))
     assert len(kept) == 1

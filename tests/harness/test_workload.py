@@ -104,8 +104,8 @@ def test_bursts_come_together_and_pause() -> None:
 
 def test_service_times_keep_their_bounds() -> None:
     random = Random(0)
-    assert all(1 <= Uniform(1, 2).draw(random) <= 2 for _ in range(100))
-    mean = sum(Exponential(0.5).draw(random) for _ in range(10_000)) / 10_000
+    assert all(1 <= Uniform(1, 2).draw(random.random()) <= 2 for _ in range(100))
+    mean = sum(Exponential(0.5).draw(random.random()) for _ in range(10_000)) / 10_000
     assert 0.45 < mean < 0.55
-    drawn = [Occasional(slow_s=9, one_in=4).draw(random) for _ in range(1000)]
+    drawn = [Occasional(slow_s=9, one_in=4).draw(random.random()) for _ in range(1000)]
     assert 150 < drawn.count(9) < 350
