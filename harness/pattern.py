@@ -39,6 +39,9 @@ from .workload import Workload
 
 Program = Callable[..., Any]
 
+GENTLE = frozenset({"noop", "delay", "hold", "stall", "late"})
+"""The kinds of fault by which nothing is lost: what a promise covers when nobody says."""
+
 
 def taken(program: Program, offers: Mapping[str, Any]) -> dict[str, Any]:
     """What a program takes of what it is offered by name."""
@@ -133,7 +136,10 @@ class Promise:
     """
 
     property: str
-    under: tuple[str, ...] = ()
+    under: frozenset[str] = GENTLE
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "under", frozenset(self.under))
 
 
 def asker(client: int, clients: int) -> int | None:

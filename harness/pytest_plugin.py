@@ -10,12 +10,13 @@ used, so a test session that does not use it does not pay for it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from .faults import Fault
     from .pattern import Pattern
     from .run import Report
     from .scenario import Scenario
@@ -63,6 +64,7 @@ class FleetRunner:
         seed: int | None = None,
         world: str | None = None,
         transport: str | None = None,
+        faults: Sequence[Fault] | None = None,
         check: bool = True,
         **programs: Callable[..., Any],
     ) -> Report:
@@ -72,6 +74,7 @@ class FleetRunner:
             scenario: A scenario, a pattern, or the name of one.
             clients, workers, requests, seed: What is to differ from it; None keeps it.
             world, transport: Where; None takes the option of the session.
+            faults: What goes wrong; None keeps it.
             check: Whether to assert; without it, look at the report yourself.
             programs: Programs of yours by role: `broker=my_broker`.
 
@@ -86,6 +89,8 @@ class FleetRunner:
 
         self.report = None
         planned = self._plan(scenario, clients, workers, requests, seed, programs)
+        if faults is not None:
+            planned = planned.replace(faults=tuple(faults))
         self.report = run(
             planned,
             world or _option(self._config, "world"),

@@ -25,6 +25,7 @@ from .seam import virtual
 from .seam.patches import virtually
 from .seam.seat import Seat, seated
 from .seam.simulating import SimulatingSeat, SimulatingTap
+from .simulated_reach import SimulatedReach, able
 from .simulation.choices import Choices, SeededChoices
 from .simulation.constants import SimulatedError
 from .simulation.context import Context
@@ -54,7 +55,8 @@ class _Change:
         assert task is not None
         deadline_ns = None
         if timeout is not None:
-            deadline_ns = self._scheduler.now_ns + int(timeout * NS_PER_S)
+            # Up, and never nothing: who waits for the rest of a time would wait for ever.
+            deadline_ns = self._scheduler.now_ns + int(timeout * NS_PER_S) + 1
         self._waiting.append(task)
         try:
             return self._scheduler.park("the conductor", deadline_ns)
@@ -131,6 +133,9 @@ class SimulatedWorld(Conductor):
         self._contexts: list[Context] = []
         self._tasks: dict[str, Task] = {}
         self._failure: BaseException | None = None
+        self._expect_faults(
+            f"simulated over {transport}", able(transport), SimulatedReach(self.simulation, self)
+        )
 
     def run(self) -> None:
         """Run the scenario once.
@@ -162,6 +167,7 @@ class SimulatedWorld(Conductor):
         except BaseException as failure:
             self._failure = failure
         finally:
+            self._end_faults()
             self._stop()
 
     # --- how nodes live -------------------------------------------------------
@@ -188,6 +194,30 @@ class SimulatedWorld(Conductor):
     def _has_ended(self, node: Node) -> bool:
         task = self._tasks.get(node.name)
         return task is not None and task.is_done
+
+    # --- what faults do to nodes ------------------------------------------------
+
+    def is_alive(self, name: str) -> bool:
+        return (
+            name in self._tasks
+            and not self._tasks[name].is_done
+            and not self._nodes[name].is_killed
+        )
+
+    def crash(self, name: str) -> None:
+        """The process of a node dies: its sockets are gone before its tasks know."""
+        node = self._nodes[name]
+        assert isinstance(node.seat, SimulatingSeat)
+        node.is_killed = True
+        node.seat.stop()
+        node.seat.core.crash()
+        for tap in node.seat.taps:
+            tap.note_close()
+        self._scheduler.kill_node(name)
+
+    def start(self, name: str) -> None:
+        """A node that has died is run anew, as another node under its name."""
+        self._restart(self._nodes[name])
 
     def _join(self, node: Node, timeout_s: float) -> None:
         deadline_s = self._now_s() + timeout_s
@@ -256,6 +286,7 @@ class SimulatedWorld(Conductor):
 
     def _end(self) -> None:
         """Unwind what is left, so that nothing of the run outlives it."""
+        self._end_faults()
         for node in self._nodes.values():
             node.seat.stopping = True
         for _ in range(10):

@@ -64,6 +64,7 @@ class ProgressChecker(Checker):
         super().__init__(scenario, lens)
         self._ops = OpTable(_Life)
         self._crash: Event | None = None
+        self._given_up: dict[str, tuple[_Life, Event]] = {}
 
     def on_invoke(self, event: Event) -> None:
         self._ops[event.op].invoke = event
@@ -80,18 +81,30 @@ class ProgressChecker(Checker):
 
     def on_ok(self, event: Event) -> None:
         self.facts += 1
+        self._given_up.pop(event.op, None)
         self._ops.end(event.op)
 
     def on_info(self, event: Event) -> None:
-        life = self._ops[event.op]
+        """While something is wrong a reply may be late: it counts if it comes at all."""
+        if self.scenario.faults:
+            self._given_up[event.op] = self._ops[event.op], event
+        else:
+            self.on_fail(event)
+
+    def finish(self) -> None:
+        for life, event in self._given_up.values():
+            self._unanswered(life, event)
+
+    def on_fail(self, event: Event) -> None:
+        self._unanswered(self._ops[event.op], event)
+
+    def _unanswered(self, life: _Life, event: Event) -> None:
         self.facts += 1
         where = f"; it was last seen at {life.last.node}" if life.last is not None else ""
         why = event.text.strip().splitlines()[-1] if event.text else event.kind
         self.broken(
             f"{event.op} was not answered: {why}{where}", life.invoke, life.last, self._crash, event
         )
-
-    on_fail = on_info
 
 
 ONE_OUTCOME = Property(
