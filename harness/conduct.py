@@ -24,7 +24,8 @@ import zmq
 from .barrier import Barrier, Change
 from .drive import Driver
 from .endpoints import Endpoints
-from .errors import NodeFailed, NodeStopped, ReqrepError
+from .errors import MisuseError, NodeFailed, NodeStopped, ReqrepError
+from .faults import Chaos, Points, Reach, Scene
 from .frames import asker_of
 from .history.recorder import Recorder
 from .node import Node
@@ -103,6 +104,31 @@ class Conductor(ABC):
             self.pattern.addressee(client, clients) is None for client in range(clients)
         )
         self._one_way_executed: set[str] = set()
+        self._chaos: Chaos | None = None
+        self._healed_ns = 0
+
+    def _expect_faults(self, world: str, able: frozenset[str], reach: Reach) -> None:
+        """Take the faults of the scenario; to be called before anything is written down.
+
+        Args:
+            world: This one, as a message names it.
+            able: The kinds that it can do.
+            reach: What it lets them do.
+
+        Raises:
+            MisuseError: It cannot do one.
+        """
+        for fault in self.scenario.faults:
+            if fault.kind not in able:
+                raise MisuseError(
+                    f"{fault!r}: the world {world} cannot do {fault.kind!r}; it can do "
+                    f"{', '.join(sorted(able))}. The world simulated can do all kinds over tcp and ipc"
+                )
+        if self.scenario.faults:
+            scene = Scene(self.pattern, self.scenario.nodes, reach)
+            points = Points(self.pattern)
+            self._chaos = Chaos(self.scenario.faults, scene, points, self.recorder.note)
+            self.recorder.watch(self._chaos.watch)
 
     # --- what a world defines -------------------------------------------------
 
@@ -154,6 +180,18 @@ class Conductor(ABC):
         target = self._run_client if node.is_client else self._run_program
         self._launch(node, partial(self._live, node, target, arguments))
 
+    def _restart(self, dead: Node) -> None:
+        """Run the program of a node that has died anew; a binder gets the endpoints that it had."""
+        node = Node(dead.name, dead.role, dead.number, self._make_seat(dead.name, dead.role))
+        node.to_bind = {link: self._endpoints.of(link, dead.name) for link in dead.to_bind}
+        self._nodes[node.name] = node
+        self._begin(node)
+
+    def _end_faults(self) -> None:
+        """Whatever happens, no fault outlives the run."""
+        if self._chaos is not None:
+            self._chaos.end()
+
     def _live(self, node: Node, target: Callable[..., None], arguments: list[Any]) -> None:
         """The whole life of a node, in its thread."""
         seat = node.seat
@@ -165,7 +203,7 @@ class Conductor(ABC):
         except ReqrepError as error:
             self._error = self._error or error  # Of the plan or of ours, not of the node.
         except BaseException as error:
-            if not (seat.stopping and _is_of_the_end(error)):
+            if not node.is_killed and not (seat.stopping and _is_of_the_end(error)):
                 self._crashed(node, error)
         finally:
             seat.close_sockets(of=lambda owner: owner is thread)
@@ -180,7 +218,10 @@ class Conductor(ABC):
 
     def _run_program(self, node: Node, arguments: list[Any]) -> None:
         service_time = self.scenario.demand.service_of(node.number)
-        service = Service(service_time, self.scenario.seed, self._note_of(node), self.stopping.wait)
+        meddle = partial(self._chaos.meddle, node.name) if self._chaos is not None else None
+        service = Service(
+            service_time, self.scenario.seed, self._note_of(node), self.stopping.wait, meddle
+        )
         node.role.program(*arguments, **node.role.taken({"handle": service, "name": node.name}))
 
     def _run_client(self, node: Node, arguments: list[Any]) -> None:
@@ -234,16 +275,19 @@ class Conductor(ABC):
 
     def _load(self) -> None:
         self.load_begun_ns = self.clock()
+        if self._chaos is not None:
+            self._chaos.begin()
         self._go.set()
         clients = [node for node in self._nodes.values() if node.is_client]
         with self._changed:
-            while any(map(self._is_at_work, clients)):
-                if self._error is not None:
-                    raise self._error
-                if self._progress is not None:
-                    self._progress([node.driver for node in clients if node.driver is not None])
-                self._changed.wait(TICK_S)
-            self._await_one_way_ops()
+            self._await_clients(clients)
+            if self._chaos is not None:
+                if self._chaos.end():
+                    # What was broken is whole again: what is left of the load goes on.
+                    self._healed_ns = self.clock()
+                    self._await_clients(clients)
+                if self._chaos.has_kept_back:
+                    self._await_stragglers(clients)
         # The clients leave while the others are still there to be taken leave of.
         self._finished.set()
         deadline = self._now_s() + self._stop_timeout_s
@@ -253,26 +297,54 @@ class Conductor(ABC):
         if self._error is not None:
             raise self._error
 
+    def _await_clients(self, clients: list[Node]) -> None:
+        """Wait until each client is done, stuck or dead."""
+        while any(map(self._is_at_work, clients)):
+            if self._error is not None:
+                raise self._error
+            if self._progress is not None:
+                self._progress([node.driver for node in clients if node.driver is not None])
+            if self._chaos is not None:
+                self._chaos.tick()
+            self._changed.wait(TICK_S)
+        self._await_one_way_ops()
+
+    def _await_stragglers(self, clients: list[Node]) -> None:
+        """Give replies that a fault has kept back time to arrive before their clients leave."""
+        due = self._answers_due(lambda addressee: addressee is not None)
+        if sum(node.driver.answered for node in clients if node.driver is not None) < due:
+            deadline = self._now_s() + self.scenario.demand.timeout_s
+            while self._now_s() < deadline:
+                self._changed.wait(deadline - self._now_s())
+
     def _is_at_work(self, node: Node) -> bool:
         """Whether a client has requests to make, and is not stuck in one."""
         driver = node.driver
         if driver is None or driver.is_done or self._has_ended(node):
             return False
+        if self._chaos is not None and self._chaos.is_stalled(node.name):
+            return False
         since_ns = driver.open_since_ns
         timeout_ns = self.scenario.demand.timeout_s * NS_PER_S
-        return since_ns is None or self.clock() - since_ns <= timeout_ns
+        if since_ns is None:
+            return True
+        return self.clock() - max(since_ns, self._healed_ns) <= timeout_ns
 
     def _await_one_way_ops(self) -> None:
         """Requests that nobody is answered for are on their way when their client is done."""
-        demand, clients = self.scenario.demand, self.scenario.nodes.clients
-        due = sum(
-            demand.share_of(client, clients)
-            for client in range(clients)
-            if self.pattern.addressee(client, clients) is None
-        )
-        deadline = self._now_s() + demand.timeout_s
+        due = self._answers_due(lambda addressee: addressee is None)
+        deadline = self._now_s() + self.scenario.demand.timeout_s
         while len(self._one_way_executed) < due and self._now_s() < deadline:
             self._changed.wait(TICK_S)
+
+    def _answers_due(self, counts: Callable[[int | None], bool]) -> int:
+        """How many requests are made whose addressee counts."""
+        demand, clients = self.scenario.demand, self.scenario.nodes.clients
+        return sum(
+            demand.share_of(client, clients)
+            for client in range(clients)
+            if counts(self.pattern.addressee(client, clients))
+        )
 
     def _note_of(self, node: Node) -> Callable[..., None]:
         """Writes down what the service of a worker does."""

@@ -69,6 +69,10 @@ class Endpoints:
         """A node has bound its end of a link."""
         self._found[link.name, node] = endpoint
 
+    def of(self, link: Link, node: str) -> str:
+        """Where a node has bound its end of a link."""
+        return self._found[link.name, node]
+
     def is_found(self, link: Link, node: str) -> bool:
         return (link.name, node) in self._found
 

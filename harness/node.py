@@ -19,6 +19,7 @@ class Node:
     Attributes:
         driver: What drives it, if it is a client and was made.
         crash: The traceback it ended with; empty if it did not.
+        is_killed: Whether a fault has ended it.
         to_bind: What it is given to bind.
         unbound: The links of these that it has not bound yet.
         links_to_connect: On how many links it connects.
@@ -34,6 +35,7 @@ class Node:
         self.is_client = role.name == "client"
         self.driver: Driver | None = None
         self.crash = ""
+        self.is_killed = False
         self.to_bind: dict[Link, str] = {}
         self.unbound: list[Link] = []
         self.links_to_connect = 0

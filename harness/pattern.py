@@ -40,6 +40,9 @@ from .workload import Workload
 
 Program = Callable[..., Any]
 
+GENTLE = frozenset({"noop", "delay", "hold", "stall", "late"})
+"""The kinds of fault by which nothing is lost: what a promise covers when nobody says."""
+
 
 @dataclass(frozen=True)
 class Role:
@@ -137,7 +140,10 @@ class Promise:
     """
 
     property: str
-    under: tuple[str, ...] = ()
+    under: frozenset[str] = GENTLE
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "under", frozenset(self.under))
 
 
 def asker(client: int, clients: int) -> int | None:

@@ -10,15 +10,15 @@ used, so a test session that does not use it does not pay for it.
 from __future__ import annotations
 
 import dataclasses
-import os
 import zlib
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from .faults import Fault
     from .pattern import Pattern
     from .run import Report
     from .scenario import Scenario
@@ -72,6 +72,7 @@ class FleetRunner:
         seed: int | None = None,
         world: str | None = None,
         transport: str | None = None,
+        faults: Sequence[Fault] | None = None,
         check: bool = True,
         **programs: Callable[..., Any],
     ) -> Report:
@@ -81,6 +82,7 @@ class FleetRunner:
             scenario: A scenario, a pattern, or the name of one.
             clients, workers, requests, seed: What is to differ from it; None keeps it.
             world, transport: Where; None takes the option of the session.
+            faults: What goes wrong; None keeps it.
             check: Whether to assert; without it, look at the report yourself.
             programs: Programs of yours by role: `broker=my_broker`.
 
@@ -95,6 +97,8 @@ class FleetRunner:
 
         self.report = None
         planned = self._plan(scenario, clients, workers, requests, seed, programs)
+        if faults is not None:
+            planned = planned.replace(faults=tuple(faults))
         self.report = run(
             planned,
             world or _option(self._config, "world"),
@@ -200,7 +204,7 @@ class FleetSearcher:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that searches becomes one for each worker of pytest-xdist."""
-    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    workers = getattr(metafunc.config, "workerinput", {}).get("workercount", 1)
     if "search_fleet" in metafunc.fixturenames and workers > 1:
         shards = [(index, workers) for index in range(workers)]
         ids = [f"shard {index + 1} of {count}" for index, count in shards]

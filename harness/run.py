@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .catalogue import claim
 from .errors import HarnessBug, MisuseError, PropertyBroken
+from .exercised import Strike, exercised, promised_under, strikes
 from .history import History
 from .pattern import Pattern, no_such
 from .property import Verdict, judge
@@ -62,8 +63,9 @@ class Report:
         scenario: What was run.
         world, transport: Where.
         history: What happened.
-        verdicts: What each promised property says of it.
+        verdicts: What each property says of it that is promised under the faults of the plan.
         simulated: What only a simulated run can tell; None for a real one.
+        not_promised: The promises that do not cover these faults, in sentences.
     """
 
     scenario: Scenario
@@ -72,6 +74,12 @@ class Report:
     history: History
     verdicts: tuple[Verdict, ...]
     simulated: Simulated | None = None
+    not_promised: tuple[str, ...] = ()
+
+    @cached_property
+    def strikes(self) -> tuple[Strike, ...]:
+        """What became of each fault of the plan."""
+        return strikes(self.scenario, self.history)
 
     @cached_property
     def statistics(self) -> Statistics:
@@ -88,17 +96,17 @@ class Report:
 
     @property
     def holds(self) -> bool:
-        """Whether every promised property holds."""
-        return all(self.verdicts)
+        """Whether every promised property holds, and something is promised at all."""
+        return all(self.verdicts) and not (self.not_promised and not self.verdicts)
 
     @property
     def exit_status(self) -> int:
-        """0 all hold, 1 one is broken, 3 one is unknown, 4 a bug of ours."""
+        """0 all hold, 1 one is broken, 3 one is unknown or none promised, 4 a bug of ours."""
         if self.of("broken"):
             return EXIT_BROKEN
         if any(verdict.bug for verdict in self.verdicts):
             return EXIT_BUG
-        return EXIT_UNKNOWN if self.of("unknown") else EXIT_HOLDS
+        return EXIT_HOLDS if self.holds else EXIT_UNKNOWN
 
     def check(self) -> Report:
         """The report itself, if every promised property holds.
@@ -149,14 +157,16 @@ def run(
             as it goes, when a node fails and after Ctrl-C too.
 
     Raises:
-        MisuseError: Something that was asked for is not there or cannot be.
+        MisuseError: Something that was asked for is not there or cannot be, as a fault that the
+            world cannot do.
         NodeFailed: A node did not start, so that there is nothing to judge.
     """
     planned = _scenario_of(scenario)
     if world not in WORLDS:
         raise MisuseError(no_such("world", world, list(WORLDS)))
     transport = transport or TRANSPORT_OF[world]
-    properties = [claim(promise.property) for promise in planned.pattern.promises]
+    promises, not_promised = promised_under(planned)
+    properties = [claim(promise.property) for promise in promises]
     about = {
         "scenario": repr(planned),
         "world": world,
@@ -173,8 +183,8 @@ def run(
         if writer is not None:
             with writer:
                 writer.write(written)
-    verdicts = judge(properties, planned, written)
-    return Report(planned, world, transport, written, verdicts, told(written))
+    verdicts = exercised(judge(properties, planned, written), planned, written)
+    return Report(planned, world, transport, written, verdicts, told(written), tuple(not_promised))
 
 
 def first_difference(scenario: Scenario | Pattern | str, transport: str = "tcp") -> str | None:

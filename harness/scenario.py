@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import cast
 
 import msgspec
 
 from .errors import MisuseError
+from .faults import KINDS, AnyFault, Fault, check
 from .fleet import Fleet
-from .pattern import Pattern
+from .pattern import Pattern, no_such
 from .references import reference_to, resolve
 from .values import Value, require_count, require_kind
 from .workload import ClosedLoop, Workload
 
 
 class Scenario(Value, frozen=True):
-    """A pattern, a fleet, a workload, a seed.
+    """A pattern, a fleet, a workload, a seed, and what goes wrong.
 
     It prints as the code that rebuilds it and goes through JSON and back unchanged,
     as long as its programs stand at the top of a module.
@@ -25,6 +26,7 @@ class Scenario(Value, frozen=True):
         fleet: How many nodes; None takes the pattern's own.
         workload: What is asked; None takes the pattern's own.
         seed: What every draw comes from, 0 or more.
+        faults: What goes wrong, and when.
 
     Raises:
         MisuseError: The parts do not fit together.
@@ -34,7 +36,7 @@ class Scenario(Value, frozen=True):
     fleet: Fleet | None = None
     workload: Workload | None = None
     seed: int = 0
-    faults: tuple[Any, ...] = ()
+    faults: tuple[Fault, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.pattern, Pattern):
@@ -51,6 +53,16 @@ class Scenario(Value, frozen=True):
         if self.workload is None:
             msgspec.structs.force_setattr(self, "workload", self.pattern.workload)
         self._check_window()
+        require_kind("Scenario.faults", self.faults, tuple, list)
+        msgspec.structs.force_setattr(self, "faults", tuple(self.faults))
+        if self.faults:
+            check(self.faults, self.pattern, self.nodes, self.demand)
+        for promise in self.pattern.promises:
+            for kind in sorted(promise.under.difference(KINDS)):
+                raise MisuseError(
+                    f"{self.pattern.name!r} promises {promise.property!r} under {kind!r}: "
+                    + no_such("kind of fault", kind, list(KINDS))
+                )
 
     def _check_window(self) -> None:
         """A lock-step client has one request at a time: a wider window is a mistake."""
@@ -88,7 +100,9 @@ class Scenario(Value, frozen=True):
             MisuseError: A program of yours cannot be found by name in another process.
         """
         name = PatternName.of(self.pattern)
-        return msgspec.json.encode(_Written(name, self.nodes, self.demand, self.seed)).decode()
+        faults = cast("tuple[AnyFault, ...]", self.faults)
+        written = _Written(name, self.nodes, self.demand, self.seed, faults)
+        return msgspec.json.encode(written).decode()
 
     @staticmethod
     def from_json(text: str | bytes) -> Scenario:
@@ -101,7 +115,9 @@ class Scenario(Value, frozen=True):
             written = msgspec.json.decode(text, type=_Written)
         except msgspec.DecodeError as error:
             raise MisuseError(f"this is not a scenario: {error}") from error
-        return Scenario(written.pattern.find(), written.fleet, written.workload, written.seed)
+        return Scenario(
+            written.pattern.find(), written.fleet, written.workload, written.seed, written.faults
+        )
 
 
 class PatternName(Value, frozen=True):
@@ -154,3 +170,4 @@ class _Written(Value, frozen=True):
     fleet: Fleet
     workload: Workload
     seed: int = 0
+    faults: tuple[AnyFault, ...] = ()

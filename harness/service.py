@@ -30,16 +30,23 @@ class Service:
         seed: The seed of the scenario.
         note: Writes down an event of the worker.
         wait: Waits for so many seconds, and says whether the run is over.
+        meddle: Asked when a request was taken how many seconds longer it takes; it may raise.
     """
 
     def __init__(
-        self, service_time: ServiceTime, seed: int, note: Notes, wait: Callable[[float], bool]
+        self,
+        service_time: ServiceTime,
+        seed: int,
+        note: Notes,
+        wait: Callable[[float], bool],
+        meddle: Callable[[], float] | None = None,
     ) -> None:
         self._service_time = service_time
         self._constant_s = service_time.seconds if isinstance(service_time, Constant) else None
         self._seed = seed
         self._note = note
         self._wait = wait
+        self._meddle = meddle
 
     def __call__(self, body: Body) -> Body:
         """Do the work of one request; blocks for as long as it takes.
@@ -62,6 +69,8 @@ class Service:
         op = find_op(body[:1]) or ""
         self._note("execute", op)
         seconds = self._seconds(op)
+        if self._meddle is not None:
+            seconds += self._meddle()
         if seconds > 0 and self._wait(seconds):
             raise NodeStopped
         self._note("executed", op)

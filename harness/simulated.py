@@ -25,6 +25,7 @@ from .seam import virtual
 from .seam.patches import virtually
 from .seam.seat import Seat, seated
 from .seam.simulating import SimulatingSeat, SimulatingTap
+from .simulated_reach import SimulatedReach, able
 from .simulation.choices import Choices, SeededChoices
 from .simulation.constants import SimulatedError
 from .simulation.context import Context
@@ -54,7 +55,8 @@ class _Change:
         assert task is not None
         self._waiting.append(task)
         try:
-            return scheduler.park("the conductor", scheduler.now_ns + int(timeout * NS_PER_S))
+            # Up, and never nothing: who waits for the rest of a time would wait for ever.
+            return scheduler.park("the conductor", scheduler.now_ns + int(timeout * NS_PER_S) + 1)
         finally:
             self._waiting.remove(task)
 
@@ -138,6 +140,9 @@ class SimulatedWorld(Conductor):
         self._seats: list[SimulatingSeat] = []
         self._tasks: dict[str, Task] = {}
         self._failure: BaseException | None = None
+        self._expect_faults(
+            f"simulated over {transport}", able(transport), SimulatedReach(self.simulation, self)
+        )
 
     def run(self) -> None:
         """Run the scenario once.
@@ -181,6 +186,7 @@ class SimulatedWorld(Conductor):
         except BaseException as failure:
             self._failure = failure
         finally:
+            self._end_faults()
             self._stop()
 
     # --- how nodes live -------------------------------------------------------
@@ -209,6 +215,30 @@ class SimulatedWorld(Conductor):
     def _has_ended(self, node: Node) -> bool:
         task = self._tasks.get(node.name)
         return task is not None and task.is_done
+
+    # --- what faults do to nodes ------------------------------------------------
+
+    def is_alive(self, name: str) -> bool:
+        return (
+            name in self._tasks
+            and not self._tasks[name].is_done
+            and not self._nodes[name].is_killed
+        )
+
+    def crash(self, name: str) -> None:
+        """The process of a node dies: its sockets are gone before its tasks know."""
+        node = self._nodes[name]
+        assert isinstance(node.seat, SimulatingSeat)
+        node.is_killed = True
+        node.seat.stop()
+        node.seat.core.crash()
+        for tap in node.seat.taps:
+            tap.note_close()
+        self._scheduler.kill_node(name)
+
+    def start(self, name: str) -> None:
+        """A node that has died is run anew, as another node under its name."""
+        self._restart(self._nodes[name])
 
     def _join(self, node: Node, timeout_s: float) -> None:
         deadline_s = self._now_s() + timeout_s
@@ -277,6 +307,7 @@ class SimulatedWorld(Conductor):
 
     def _end(self) -> None:
         """Unwind what is left, so that nothing of the run outlives it."""
+        self._end_faults()
         for seat in self._seats:
             seat.stopping = True
         for _ in range(10):

@@ -7,24 +7,39 @@ from typing import TypeAlias
 
 import zmq
 
-from reqrep.harness.pattern import Promise
+from reqrep.harness.pattern import GENTLE, Promise
 
 Body: TypeAlias = list[bytes]
 Message: TypeAlias = list[bytes]
 Handle: TypeAlias = Callable[[Body], Body]
 Context: TypeAlias = zmq.Context[zmq.Socket[bytes]]
 
+LOSING = GENTLE | {"cut", "reset", "crash", "restart"}
+"""The kinds of fault by which, at worst, requests and replies are lost."""
+ALWAYS = LOSING | {"raises"}
+"""Those, and a service that raises, which ends the program that called it."""
+
 PROMISED_BY_ALL = (
-    Promise("envelope"),
-    Promise("reply-identity"),
-    Promise("correlation"),
-    Promise("one-outcome"),
-    Promise("exactly-once"),
+    Promise("envelope", ALWAYS),
+    Promise("reply-identity", ALWAYS),
+    Promise("correlation", ALWAYS),
+    Promise("one-outcome", ALWAYS),
+    Promise("exactly-once", ALWAYS),
     Promise("progress"),
-    Promise("robustness"),
-    Promise("shutdown"),
+    Promise("robustness", LOSING),
+    Promise("shutdown", ALWAYS),
 )
-"""What every pattern of ours promises as long as nothing goes wrong."""
+"""What every pattern of ours promises; none asks again, so a lost message leaves its op open."""
+
+
+def promised_but(*others: Promise) -> tuple[Promise, ...]:
+    """The same, with some promises in place of those of their name, or beside them."""
+    promises = {promise.property: promise for promise in (*PROMISED_BY_ALL, *others)}
+    return tuple(promises.values())
+
+
+HEAD_OF_LINE = Promise("head-of-line", frozenset({"noop", "late"}))
+"""A message that the network keeps back, or that waits for a stalled node, lies unread as well."""
 
 NO_SERVER_CRASH = (
     "A request that a server had taken when it died is lost; a REQ client then waits for ever."

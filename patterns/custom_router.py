@@ -24,6 +24,8 @@ from reqrep.harness.pattern import Hop, Link, Pattern, Promise, Role
 from reqrep.harness.workload import ClosedLoop, Occasional, Workload
 
 from .common import (
+    ALWAYS,
+    HEAD_OF_LINE,
     NO_BROKER_CRASH,
     NO_SERVER_CRASH,
     NO_WORKER_CRASH,
@@ -32,6 +34,7 @@ from .common import (
     Context,
     Handle,
     Message,
+    promised_but,
 )
 from .dealer_router import DealerClient
 from .load_balancing import READY, dealer_worker
@@ -122,7 +125,7 @@ PATTERN = Pattern(
             '[meta][id]["LAST"][body..]',
         ),
     ),
-    promises=(*PROMISED_BY_ALL, Promise("head-of-line")),
+    promises=(*PROMISED_BY_ALL, HEAD_OF_LINE),
     does_not_survive=(
         NO_SERVER_CRASH,
         "Nothing is asked again: a reply that is lost leaves its question open.",
@@ -175,7 +178,8 @@ CHOSEN_PATTERN = replace(
         Hop("request", "service", "client", "[][meta][body..]", "server", "[C][][meta][body..]"),
         Hop("reply", "service", "server", "[C][][body..]", "client", "[][body..]"),
     ),
-    promises=PROMISED_BY_ALL,
+    # An op that nobody is answered for ends when it is sent, and may be lost afterwards.
+    promises=promised_but(Promise("exactly-once"), Promise("at-most-once", ALWAYS)),
     addressee=only_the_chosen,
     workload=Workload(arrival=ClosedLoop(window=5)),
 )
@@ -240,7 +244,7 @@ QUEUE_PATTERN = replace(
         Hop("reply", "backend", "worker", "[][C][][body..]", "broker", "[W][][C][][body..]"),
         Hop("reply", "frontend", "broker", "[C][][body..]", "client", "[][body..]"),
     ),
-    promises=(*PROMISED_BY_ALL, Promise("one-at-a-time"), Promise("oldest-ready-first")),
+    promises=(*PROMISED_BY_ALL, Promise("one-at-a-time", ALWAYS), Promise("oldest-ready-first")),
     does_not_survive=(NO_WORKER_CRASH, NO_BROKER_CRASH),
     fleet=Fleet(clients=4, workers=3),
     workload=Workload(arrival=ClosedLoop(window=5)),
@@ -304,7 +308,8 @@ TABLE_PATTERN = replace(
         Hop("request", "service", "client", "[][body..]", "server", "[C][][body..]"),
         Hop("reply", "service", "server", "[C][][body..]", "client", "[][body..]"),
     ),
-    promises=PROMISED_BY_ALL,
+    # While an addressee is gone its replies go to whoever asked.
+    promises=promised_but(Promise("reply-identity")),
     does_not_survive=(
         NO_SERVER_CRASH,
         "Clients have fixed names: a second client of the same name is never heard.",

@@ -23,10 +23,10 @@ from typing import ClassVar
 import zmq
 
 from reqrep.harness.fleet import Fleet
-from reqrep.harness.pattern import Hop, Link, Pattern, Promise, Role
+from reqrep.harness.pattern import Hop, Link, Pattern, Role
 from reqrep.harness.workload import ClosedLoop, Occasional, Workload
 
-from .common import NO_SERVER_CRASH, PROMISED_BY_ALL, Body, Context, Handle, Message
+from .common import HEAD_OF_LINE, NO_SERVER_CRASH, PROMISED_BY_ALL, Body, Context, Handle, Message
 from .pool import serve
 
 THREADS = 8
@@ -99,7 +99,7 @@ PATTERN = Pattern(
         Hop("request", "service", "client", "[][body..]", "server", "[C][][body..]"),
         Hop("reply", "service", "server", "[C][][body..]", "client", "[][body..]"),
     ),
-    promises=(*PROMISED_BY_ALL, Promise("head-of-line")),
+    promises=(*PROMISED_BY_ALL, HEAD_OF_LINE),
     does_not_survive=(
         NO_SERVER_CRASH,
         "Replies come in any order: a client that takes the next reply for the next request is wrong.",

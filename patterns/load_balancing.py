@@ -22,7 +22,7 @@ import zmq
 from reqrep.harness.fleet import Fleet
 from reqrep.harness.pattern import Hop, Link, Pattern, Promise, Role
 
-from .common import NO_BROKER_CRASH, NO_WORKER_CRASH, PROMISED_BY_ALL, Context, Handle
+from .common import ALWAYS, NO_BROKER_CRASH, NO_WORKER_CRASH, PROMISED_BY_ALL, Context, Handle
 from .req_rep import ReqClient
 
 READY = b"READY"
@@ -101,8 +101,8 @@ PATTERN = Pattern(
     ),
     promises=(
         *PROMISED_BY_ALL,
-        Promise("state-machine"),
-        Promise("one-at-a-time"),
+        Promise("state-machine", ALWAYS),
+        Promise("one-at-a-time", ALWAYS),
         Promise("oldest-ready-first"),
     ),
     does_not_survive=(

@@ -53,22 +53,33 @@ class ProgressChecker(Checker):
     def __init__(self, scenario: Scenario, lens: Lens) -> None:
         super().__init__(scenario, lens)
         self._crash: Event | None = None
+        self._given_up: dict[str, Event] = {}
 
     def on_crash(self, event: Event) -> None:
         self._crash = self._crash or event
 
     def on_ok(self, event: Event) -> None:
         self.facts += 1
+        self._given_up.pop(event.op, None)
 
     def on_info(self, event: Event) -> None:
+        """While something is wrong a reply may be late: it counts if it comes at all."""
+        if self.scenario.faults:
+            self._given_up[event.op] = event
+        else:
+            self.on_fail(event)
+
+    def finish(self) -> None:
+        for event in self._given_up.values():
+            self.on_fail(event)
+
+    def on_fail(self, event: Event) -> None:
         self.facts += 1
         invoke = self.ops.asked.get(event.op)
         last = self.ops.seen.get(event.op)
         where = f"; it was last seen at {last.node}" if last is not None else ""
         why = event.text.strip().splitlines()[-1] if event.text else event.kind
         self.broken(f"{event.op} was not answered: {why}{where}", invoke, last, self._crash, event)
-
-    on_fail = on_info
 
 
 ONE_OUTCOME = Property(

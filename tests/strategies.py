@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import strategies as st
 
 import reqrep
@@ -9,16 +11,29 @@ from reqrep import (
     Bursts,
     ClosedLoop,
     Constant,
+    Crash,
+    Cut,
+    Delay,
     Exponential,
+    Fault,
     Fleet,
+    Hold,
+    Late,
+    Noop,
     Occasional,
     OpenLoop,
+    Raises,
+    Reset,
+    Restart,
     Scenario,
     Sized,
+    Stall,
     Uniform,
+    Upon,
     UserDirectory,
     Workload,
 )
+from reqrep.harness.faults import POINTS
 
 seconds = st.floats(0, 10, allow_nan=False)
 counts = st.integers(1, 1000)
@@ -71,3 +86,69 @@ frames = st.one_of(
 )
 messages = st.lists(frames, min_size=1, max_size=6)
 routing_ids = st.binary(min_size=1, max_size=255).filter(lambda value: value[0] != 0)
+
+# --- faults -----------------------------------------------------------------------
+
+_short_s = st.floats(0.001, 5, allow_nan=False)
+_workers = st.sampled_from(["worker-0", "worker-1", "worker-2"])
+_nodes = st.one_of(_workers, st.sampled_from(["broker-0", "client-0", "client-3"]))
+_place: Any = st.one_of(
+    st.just({}),
+    st.sampled_from([{"link": "frontend"}, {"link": "backend"}]),
+    _nodes.map(lambda node: {"node": node}),
+)
+_at = st.one_of(
+    st.floats(0, 5, allow_nan=False),
+    st.builds(
+        Upon,
+        st.sampled_from(sorted(POINTS)),
+        st.one_of(st.none(), _workers),
+        st.integers(1, 100),
+    ),
+)
+_when: Any = st.fixed_dictionaries({"at": _at}, optional={"lasts": _short_s})
+_once: Any = st.fixed_dictionaries({"at": _at})
+_nth: Any = st.fixed_dictionaries(
+    {"nth": st.integers(1, 50)}, optional={"node": _workers, "at": st.floats(0, 5)}
+)
+
+
+def _between(kind: Any) -> Any:
+    return st.builds(lambda place, when: kind(**place, **when), _place, _when)
+
+
+faults: st.SearchStrategy[Fault] = st.one_of(
+    st.builds(lambda when: Noop(**when), _when),
+    st.builds(
+        lambda least, more, place, when: Delay(least, least + more, **place, **when),
+        st.floats(0, 500),
+        st.floats(0, 500),
+        _place,
+        _when,
+    ),
+    _between(Hold),
+    st.builds(
+        lambda node, direction, when: Hold(node=node, direction=direction, **when),
+        _nodes,
+        st.sampled_from(["both", "in", "out"]),
+        _when,
+    ),
+    _between(Cut),
+    st.builds(lambda place, when: Reset(**place, **when), _place, _once),
+    st.builds(lambda node, when: Stall(node, **when), _nodes, _when),
+    st.builds(lambda by_s, nth: Late(by_s, **nth), st.floats(0.001, 1), _nth),
+    st.builds(lambda nth: Raises(**nth), _nth),
+)
+"""Faults that fit `load-balancing` with its own fleet, and that leave its nodes alive."""
+
+_deaths: st.SearchStrategy[Fault] = st.one_of(
+    st.builds(lambda node, when: Crash(node, **when), _nodes, _once),
+    st.builds(
+        lambda node, after_s, when: Restart(node, after_s, **when),
+        st.one_of(_workers, st.just("broker-0")),
+        _short_s,
+        _once,
+    ),
+)
+plans = st.one_of(st.lists(faults, max_size=4).map(tuple), _deaths.map(lambda death: (death,)))
+"""Plans for `load-balancing` with its own fleet."""

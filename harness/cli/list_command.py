@@ -44,8 +44,9 @@ def _worlds() -> Rows:
 
 
 def _faults() -> Rows:
-    """None yet: runs are as good as the machine they run on."""
-    return ()
+    from ..faults import KINDS
+
+    return ((name, f"{kind.summary}: --fault {kind.example}") for name, kind in KINDS.items())
 
 
 KINDS: dict[str, Callable[[], Rows]] = {
@@ -87,6 +88,11 @@ def _show_pattern(name: str) -> None:
         click.echo(f"link {link.name}: {link.binds} binds, {', '.join(link.connects)} connects")
     for hop in found.hops:
         click.echo(str(hop))
-    click.echo("promises: " + ", ".join(promise.property for promise in found.promises))
+    under: dict[frozenset[str], list[str]] = {}
+    for promise in found.promises:
+        under.setdefault(promise.under, []).append(promise.property)
+    for kinds, properties in under.items():
+        when = f" under {', '.join(sorted(kinds))}" if kinds else ""
+        click.echo(f"promises{when}: {', '.join(properties)}")
     for sentence in found.does_not_survive:
         click.echo(f"does not survive: {sentence}")

@@ -41,6 +41,13 @@ if TYPE_CHECKING:
 @click.option("--transport", help="inproc, ipc or tcp.  [default: the world's]")
 @click.option("--seed", type=int, default=0, show_default=True, help="What is drawn comes from it.")
 @click.option("--timeout", type=float, help="Seconds that an op may stay open.  [default: 5]")
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="KIND[:KEY=VALUE,...]",
+    help="What goes wrong; may be given several times.  [`reqrep list faults` shows examples]",
+)
 @click.option("--verify-determinism", is_flag=True, help="Run twice, simulated, and compare.")
 @click.option("--json", "json_to", metavar="FILE|-", help="Write the report as JSON.")
 @click.option("--history", metavar="FILE", help="Save the history.")
@@ -58,6 +65,7 @@ def command(
     transport: str | None,
     seed: int,
     timeout: float | None,
+    faults: tuple[str, ...],
     verify_determinism: bool,
     json_to: str | None,
     history: str | None,
@@ -71,12 +79,14 @@ def command(
     """
     with blamed():
         from ..catalogue import pattern as find
+        from ..faults import KINDS, parse
         from ..run import run
         from ..scenario import Scenario
 
         found = find(pattern)
         workload = _workload(found.workload, requests, window, rate, body, service_ms, timeout)
-        scenario = Scenario(found, found.fleet_of(clients, workers), workload, seed)
+        plan = tuple(parse(text, KINDS) for text in faults)
+        scenario = Scenario(found, found.fleet_of(clients, workers), workload, seed, plan)
         if verify_determinism:
             _verify(scenario, world, transport)
         _check_writable(json_to)

@@ -22,6 +22,8 @@
 | `efsm` | the owner | the call `text` on `socket` was not allowed in its state |
 | `again` | the owner | the call `text` on `socket` gave up; `number` counts the repeats not listed |
 | `unreachable` | the owner | a ROUTER with ROUTER_MANDATORY had no peer of that routing id |
+| `fault` | what it strikes | the fault `text`, the `number`-th of the plan from 0, strikes: a node, a link, or `network` |
+| `healed` | the same | what it broke is good again |
 | `ownership` | the owner | two threads were in calls on `socket` at once, in a simulation: `text` |
 
 A `send` carries the time just before the call and a `recv` the time just after
@@ -42,6 +44,7 @@ KINDS = (
     "socket", "option", "bind", "connect", "unbind", "disconnect", "link",
     "connected", "disconnected", "close",
     "send", "recv", "dropped", "efsm", "again", "unreachable", "ownership",
+    "fault", "healed",
 )  # fmt: skip
 
 OUTCOMES = ("ok", "fail", "info")

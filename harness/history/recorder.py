@@ -60,6 +60,19 @@ class Recorder:
         kept_frames = kept(frames) if frames else ()
         self.append((self.clock(), node, kind, socket, op, kept_frames, text, number))
 
+    def watch(self, look: Callable[[Row], None]) -> None:
+        """Let somebody look at each row once it is written; to be called before any is.
+
+        Whoever writes a row suffers what comes of the look: an exception, or a wait.
+        """
+        write = self._rows.append
+
+        def append(row: Row) -> None:
+            write(row)
+            look(row)
+
+        self.append = append
+
     def has_sent(self, node: str, op: str) -> bool:
         """Whether a message of that op has left that node since it was asked."""
         for row in reversed(self._rows):

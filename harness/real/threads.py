@@ -34,6 +34,7 @@ from ..seam.patches import installed
 from ..seam.recording import RecordingSeat
 from ..seam.seat import Seat
 from ..seam.tap import Tap
+from .reach import ABLE, ThreadsReach
 
 MAX_SOCKETS = 60_000
 """Of one context; libzmq's own limit of 1,023 is too small for a thousand clients."""
@@ -76,6 +77,7 @@ class ThreadsWorld(Conductor):
         self._shared: zmq.Context[Any] | None = None
         self._threads: dict[str, threading.Thread] = {}
         self._hub: MonitorHub | None = None
+        self._expect_faults("threads", ABLE, ThreadsReach(self._is_alive))
 
     def run(self) -> None:
         """Run the scenario once.
@@ -130,6 +132,9 @@ class ThreadsWorld(Conductor):
         thread = threading.Thread(target=life, name=f"reqrep-{node.name}", daemon=True)
         self._threads[node.name] = thread
         thread.start()
+
+    def _is_alive(self, name: str) -> bool:
+        return name in self._threads and self._threads[name].is_alive()
 
     def _has_ended(self, node: Node) -> bool:
         thread = self._threads.get(node.name)

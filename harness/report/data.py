@@ -29,6 +29,16 @@ def report_data(report: Report) -> dict[str, Any]:
             }
             for verdict in report.verdicts
         ],
+        "not_promised": list(report.not_promised),
+        "faults": [
+            {
+                "kind": strike.fault.kind,
+                "fault": repr(strike.fault),
+                "struck": strike.event is not None,
+                "struck_at_ms": strike.event and strike.event.time_ns / 1e6,
+            }
+            for strike in report.strikes
+        ],
         "seconds": figures.seconds,
         "ops_per_second": figures.ops_per_second,
         "latency_ms": asdict(figures.latency_ms),

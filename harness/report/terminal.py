@@ -12,6 +12,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from .text import strike_text
+
 if TYPE_CHECKING:
     from ..drive import Driver
     from ..property import Verdict
@@ -140,6 +142,10 @@ def print_report(report: Report) -> None:
     for title, count in figures.messages.items():
         hops.add_row(escape(title), f"{count.sent:,}", f"{count.received:,}")
     console.print(hops)
+    for strike in report.strikes:
+        console.print(escape(strike_text(strike)), highlight=False, soft_wrap=True)
+    for sentence in report.not_promised:
+        console.print(escape(sentence), highlight=False)
     for verdict in report.verdicts:
         if not verdict:
             _print_finding(console, verdict)

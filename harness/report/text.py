@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ..exercised import Strike
     from ..property import Verdict
     from ..run import Report
 
@@ -16,6 +17,13 @@ def verdict_text(verdict: Verdict) -> str:
         lines[0] += f", {verdict.reason}"
     lines += [f"    {event}" for event in verdict.witness]
     return "\n".join(lines)
+
+
+def strike_text(strike: Strike) -> str:
+    """What became of a fault."""
+    if strike.event is None:
+        return f"fault never struck: {strike.fault!r}"
+    return f"fault struck at {strike.event.time_ns / 1e6:.3f} ms: {strike.fault!r}"
 
 
 def report_text(report: Report) -> str:
@@ -39,6 +47,8 @@ def report_text(report: Report) -> str:
     ]
     if holding:
         lines.append("holds: " + ", ".join(holding))
+    lines += map(strike_text, report.strikes)
+    lines += report.not_promised
     lines += [verdict_text(verdict) for verdict in report.verdicts if not verdict]
     if report.simulated is not None:
         lines.append(f"digest: {report.simulated.digest}")

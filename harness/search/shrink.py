@@ -175,10 +175,6 @@ def plans(scenario: Scenario) -> Iterator[Scenario]:
     for plainer in _plainer(demand):
         if plainer != demand:
             yield scenario.replace(workload=plainer)
-    for index, fault in enumerate(scenario.faults):
-        for simpler in fault.simpler():
-            faults = (*scenario.faults[:index], simpler, *scenario.faults[index + 1 :])
-            yield from _valid(scenario, faults=faults)
     if scenario.seed:
         yield scenario.replace(seed=0)
 

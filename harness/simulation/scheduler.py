@@ -168,6 +168,7 @@ class Scheduler:
         self._suspect_turns = 0
         self._spinner: Task | None = None
         self._failure: BaseException | None = None
+        self._stalled: dict[str, list[Task]] = {}  # By node: those that would run or wait.
 
     # --- tasks ----------------------------------------------------------------
 
@@ -211,6 +212,48 @@ class Scheduler:
         """Kill each task that is left."""
         for task in [task for task in self.tasks if task is not self.current]:
             self.kill(task)
+
+    # --- nodes that are struck ------------------------------------------------
+
+    def kill_node(self, node: str) -> None:
+        """Kill the tasks of a node; the one whose turn it is dies when it calls `obey`."""
+        for task in self.tasks:
+            if task.node == node and not task.is_done:
+                task.throwing = TaskKilled(f"{node} was killed")
+                self.wake(task)
+
+    def stall(self, node: str) -> None:
+        """Let no task of a node run until `resume`; the one whose turn it is stops at `obey`."""
+        stalled = self._stalled[node] = []
+        for task in self.tasks:
+            if task.node == node and not task.is_done:
+                if task.is_parked:
+                    task.is_parked = False  # So that nobody can wake it.
+                elif task in self.ready:
+                    self.ready.remove(task)
+                else:
+                    continue
+                stalled.append(task)
+
+    def resume(self, node: str) -> None:
+        """Let the tasks of a node run again; each looks anew for what it waits for."""
+        self.ready.extend(self._stalled.pop(node, ()))
+
+    def obey(self) -> None:
+        """The task whose turn it is suffers what was done to its node.
+
+        Only to be called where a program makes a call, not from a timer: a timer's callback
+        runs in the greenlet of some task that has nothing to do with it.
+        """
+        task = self.current
+        if task is None:
+            return
+        if task.throwing is not None:
+            error, task.throwing = task.throwing, None
+            raise error
+        while task.node in self._stalled:
+            self._stalled[task.node].append(task)
+            self._switch(task)
 
     # --- turns ----------------------------------------------------------------
 

@@ -22,6 +22,20 @@ if TYPE_CHECKING:
         PropertyBroken as PropertyBroken,
         ReqrepError as ReqrepError,
     )
+    from .harness.faults import (
+        Crash as Crash,
+        Cut as Cut,
+        Delay as Delay,
+        Fault as Fault,
+        Hold as Hold,
+        Late as Late,
+        Noop as Noop,
+        Raises as Raises,
+        Reset as Reset,
+        Restart as Restart,
+        Stall as Stall,
+        Upon as Upon,
+    )
     from .harness.fleet import Fleet as Fleet
     from .harness.history import Event as Event, History as History
     from .harness.pattern import (
@@ -63,6 +77,20 @@ _HOMES = {
         "PeerError",
         "PropertyBroken",
         "ReqrepError",
+    ),
+    "faults": (
+        "Crash",
+        "Cut",
+        "Delay",
+        "Fault",
+        "Hold",
+        "Late",
+        "Noop",
+        "Raises",
+        "Reset",
+        "Restart",
+        "Stall",
+        "Upon",
     ),
     "fleet": ("Fleet",),
     "history": ("Event", "History"),

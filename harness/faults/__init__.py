@@ -1,0 +1,58 @@
+"""What goes wrong in a run: one file per kind, each a value that a plan consists of.
+
+fault.py    what a fault is, and when it strikes     noop.py    the kind to copy
+scene.py    the nodes, and what a world can do to them
+points.py   the points of a request's life           chaos.py   carries a plan out
+plan.py     checks a plan before it runs             parse.py   faults as a person types them
+"""
+
+from __future__ import annotations
+
+from .chaos import Chaos
+from .crash import Crash
+from .cut import Cut
+from .delay import Delay
+from .fault import POINTS, Fault, OnService, Upon, kind_of
+from .hold import Hold
+from .late import Late
+from .noop import Noop
+from .parse import parse
+from .plan import check
+from .points import Points
+from .raises import Raises
+from .reset import Reset
+from .restart import Restart
+from .scene import Reach, Scene
+from .stall import Stall
+
+AnyFault = Noop | Delay | Hold | Cut | Reset | Crash | Restart | Stall | Late | Raises
+"""The kinds as one type, by which JSON is read."""
+
+KINDS: dict[str, type[Fault]] = {kind_of(kind): kind for kind in AnyFault.__args__}
+"""The kinds there are, by the names that a person types."""
+
+__all__ = [
+    "KINDS",
+    "POINTS",
+    "AnyFault",
+    "Chaos",
+    "Crash",
+    "Cut",
+    "Delay",
+    "Fault",
+    "Hold",
+    "Late",
+    "Noop",
+    "OnService",
+    "Points",
+    "Raises",
+    "Reach",
+    "Reset",
+    "Restart",
+    "Scene",
+    "Stall",
+    "Upon",
+    "check",
+    "kind_of",
+    "parse",
+]

@@ -1,0 +1,152 @@
+"""Carries out a plan of faults: each strikes when it is due, is written down, and is healed."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from .fault import Fault, OnService, Upon
+from .points import Points, serving_roles
+from .scene import Scene, node_names
+
+Note = Callable[..., None]
+
+
+class Chaos:
+    """The faults of one run.
+
+    Args:
+        faults: The plan.
+        scene: Where they strike.
+        points: Tells when a point is passed.
+        note: Writes an event down.
+
+    Attributes:
+        is_over: Whether no fault strikes any more.
+        has_kept_back: Whether a fault has struck by which messages may be late.
+    """
+
+    def __init__(self, faults: Sequence[Fault], scene: Scene, points: Points, note: Note) -> None:
+        self._faults = list(enumerate(faults))
+        self._scene = scene
+        self._points = points
+        self._note = note
+        self._workers = frozenset(
+            node_names(scene.pattern, scene.fleet, *serving_roles(scene.pattern))
+        )
+        self._upon: list[tuple[int, Fault, Upon]] = []
+        self._armed: list[tuple[int, OnService]] = []
+        self._seen: Counter[int] = Counter()  # How often what a fault waits for has happened.
+        self._standing: dict[int, Fault] = {}
+        # Nodes may be threads. It is held for counting only, never while a fault strikes.
+        self._lock = threading.Lock()
+        self.is_over = False
+        self.has_kept_back = False
+
+    def begin(self) -> None:
+        """The load begins."""
+        for number, fault in self._faults:
+            if isinstance(fault.at, Upon):
+                self._upon.append((number, fault, fault.at))
+            elif fault.at == 0:
+                self._due(number, fault)
+            else:
+                self._scene.later(fault.at, partial(self._due, number, fault))
+
+    def end(self) -> bool:
+        """No more faults: heal all that is broken; whether that may set something going."""
+        self.is_over = True
+        standing = list(self._standing.items())
+        for number, fault in standing:
+            self._heal(number, fault)
+        return any(fault.keeps_back for _, fault in standing)
+
+    def tick(self) -> None:
+        """Some time has passed."""
+        self._scene.tick()
+
+    def is_stalled(self, node: str) -> bool:
+        """Whether a node makes no step now."""
+        return self._scene.is_stalled(node)
+
+    # --- when -----------------------------------------------------------------
+
+    def watch(self, row: tuple[Any, ...]) -> None:
+        """A row of the history was written by the node that it tells of."""
+        point = self._points.passed(row)
+        if point is None or not self._upon or self.is_over:
+            return
+        node = row[1]
+        due = []
+        with self._lock:
+            for entry in self._upon:
+                number, _, upon = entry
+                if upon.point == point and (
+                    upon.node == node or (upon.node is None and node in self._workers)
+                ):
+                    self._seen[number] += 1
+                    if self._seen[number] == upon.count:
+                        due.append(entry)
+            for entry in due:
+                self._upon.remove(entry)
+        for number, fault, _ in due:
+            self._strike(number, fault)
+        if due:
+            self._scene.obey()
+
+    def meddle(self, node: str) -> float:
+        """The service of a node begins with a request: how many seconds longer it takes.
+
+        Raises:
+            RuntimeError: A fault says so.
+        """
+        due = []
+        with self._lock:
+            for entry in self._armed:
+                number, fault = entry
+                if fault.where[1] in (None, node):
+                    self._seen[number] += 1
+                    if self._seen[number] == fault.nth:  # type: ignore[attr-defined]
+                        due.append(entry)
+            for entry in due:
+                self._armed.remove(entry)
+        longer_s = 0.0
+        for number, fault in due:
+            self._tell(number, fault, node)
+            longer_s += fault.meddle()
+        return longer_s
+
+    # --- what -----------------------------------------------------------------
+
+    def _due(self, number: int, fault: Fault) -> None:
+        if self.is_over:
+            return
+        if isinstance(fault, OnService):
+            self._armed.append((number, fault))
+        else:
+            self._strike(number, fault)
+
+    def _strike(self, number: int, fault: Fault) -> None:
+        if not fault.finds(self._scene):
+            return
+        link, node = fault.where
+        self._tell(number, fault, node or link or "network")
+        self.has_kept_back |= fault.keeps_back
+        fault.strike(self._scene)
+        if fault.is_healed:
+            self._standing[number] = fault
+            if fault.duration_s is not None:
+                self._scene.later(fault.duration_s, partial(self._heal, number, fault))
+
+    def _tell(self, number: int, fault: Fault, where: str) -> None:
+        self._note(where, "fault", text=repr(fault), number=number)
+
+    def _heal(self, number: int, fault: Fault) -> None:
+        if self._standing.pop(number, None) is None:
+            return
+        link, node = fault.where
+        fault.heal(self._scene)
+        self._note(node or link or "network", "healed", text=repr(fault), number=number)

@@ -1,0 +1,170 @@
+"""What a fault is: a value that says what goes wrong, where, when and for how long.
+
+A fault acts through a `Scene`, which knows the nodes of the scenario and reaches them through
+what the world gives. It keeps nothing itself, so one value can stand in many plans and be
+struck any number of times.
+
+To add a kind, copy `noop.py`, and put the class into `__init__.py`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import msgspec
+
+from ..errors import MisuseError
+from ..values import (
+    Value,
+    require,
+    require_at_least,
+    require_count,
+    require_kind,
+    require_more_than_0,
+)
+
+if TYPE_CHECKING:
+    from .scene import Scene
+
+POINTS = {
+    "arriving": "a request has come to the node, and its program does not have it yet",
+    "taken": "the service of the node begins with a request",
+    "worked": "the service of the node is done with a request",
+    "replied": "the node has sent the reply to a request",
+}
+"""The four points of a request's life at a node that carries it out."""
+
+
+class Upon(Value, frozen=True):
+    """When something happens to a request: the `count`-th time that it does.
+
+    Args:
+        point: One of `POINTS`: `arriving`, `taken`, `worked` or `replied`.
+        node: Where; None counts those of all nodes that carry requests out, together.
+        count: Which time, from 1.
+    """
+
+    point: str
+    node: str | None = None
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        require(
+            self.point in POINTS, "Upon.point", self.point, f"it must be one of {', '.join(POINTS)}"
+        )
+        require_kind("Upon.node", self.node, str, None)
+        require_count("Upon.count", self.count)
+
+
+When = float | Upon
+
+
+class Fault(Value, frozen=True, kw_only=True):
+    """The base of all kinds of faults.
+
+    Args:
+        at: When it strikes: in seconds after the load began, or `Upon` a point of a
+            request's life.
+
+    Attributes:
+        summary: The kind in a line.
+        example: How it is written on the command line.
+        is_healed: Whether what it breaks is made good again.
+        keeps_back: Whether messages may be late because of it, or work may be left when it is
+            healed.
+    """
+
+    summary: ClassVar[str]
+    example: ClassVar[str]
+    is_healed: ClassVar[bool] = False
+    keeps_back: ClassVar[bool] = True
+
+    at: When = 0.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.at, Upon):
+            require_at_least(0, f"{self.name}.at", self.at)
+        for field in msgspec.structs.fields(self):
+            if field.name in ("link", "node"):
+                kinds = (str,) if field.required else (str, None)
+                require_kind(f"{self.name}.{field.name}", getattr(self, field.name), *kinds)
+
+    @property
+    def name(self) -> str:
+        """The name of the class."""
+        return type(self).__name__
+
+    @property
+    def kind(self) -> str:
+        """The name of the kind, as a person types it and a promise names it."""
+        return kind_of(type(self))
+
+    @property
+    def duration_s(self) -> float | None:
+        """How long it lasts; None until it is healed with all others in the end."""
+        return None
+
+    @property
+    def where(self) -> tuple[str | None, str | None]:
+        """The link and the node that it names."""
+        return getattr(self, "link", None), getattr(self, "node", None)
+
+    def finds(self, scene: Scene) -> bool:
+        """Whether there is something to strike; a fault that finds nothing has not struck."""
+        _, node = self.where
+        return node is None or scene.is_alive(node)
+
+    def strike(self, scene: Scene) -> None:
+        """Let it go wrong."""
+        raise NotImplementedError
+
+    def heal(self, scene: Scene) -> None:
+        """Make it good again; only called after `strike`."""
+
+
+def kind_of(kind: type[Fault]) -> str:
+    """The name of a kind: the tag that it has in JSON."""
+    return str(kind.__struct_config__.tag)
+
+
+class Lasting(Fault, frozen=True, kw_only=True):
+    """The base of faults that are healed.
+
+    Args:
+        lasts: For how many seconds; None until the end of the load, when all that is broken
+            is healed and what is left of the load goes on.
+    """
+
+    is_healed: ClassVar[bool] = True
+
+    lasts: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.lasts is not None:
+            require_more_than_0(f"{self.name}.lasts", self.lasts)
+
+    @property
+    def duration_s(self) -> float | None:
+        return self.lasts
+
+
+class OnService(Fault, frozen=True, kw_only=True):
+    """The base of faults in the service of a worker: they strike one request that it takes.
+
+    `at` says from when on requests are counted, in seconds after the load began; each kind has
+    a field `nth`, which says which of them it is.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_count(f"{self.name}.nth", self.nth)  # type: ignore[attr-defined]
+        if isinstance(self.at, Upon):
+            raise MisuseError(
+                f"{self.name}.at is {self.at!r}; {self.name} counts requests itself: say which one "
+                "by nth, and from when on by at, in seconds"
+            )
+
+    def meddle(self) -> float:
+        """How many seconds longer the service takes; or it raises."""
+        raise NotImplementedError

@@ -1,0 +1,60 @@
+"""Tells from what is written down which points of a request's life are passed, and where."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..frames import find_op
+
+if TYPE_CHECKING:
+    from ..pattern import Pattern
+
+
+def serving_roles(pattern: Pattern) -> list[str]:
+    """The roles that carry requests out: they receive them and hand them on to nobody."""
+    hops = [hop for hop in pattern.hops if hop.carries == "request"]
+    handing_on = {hop.sender for hop in hops}
+    return list(dict.fromkeys(hop.receiver for hop in hops if hop.receiver not in handing_on))
+
+
+def receiving_roles(pattern: Pattern) -> list[str]:
+    """The roles that requests come to: those that carry them out, and brokers."""
+    return list(dict.fromkeys(hop.receiver for hop in pattern.hops if hop.carries == "request"))
+
+
+class Points:
+    """Follows a history while it is written.
+
+    A message is known by its socket and by the op id that it carries: a request that comes in
+    at a link where requests come in, a reply that goes out where replies do.
+
+    Args:
+        pattern: Whose links and hops they are.
+    """
+
+    def __init__(self, pattern: Pattern) -> None:
+        self._links: dict[str, str] = {}  # endpoint -> link
+        self._endpoints: dict[int, str] = {}  # socket -> endpoint
+        self._known: dict[tuple[str, str, str], str] = {}  # (role, link, kind of event) -> point
+        for hop in pattern.hops:
+            if hop.carries == "request":
+                self._known[hop.receiver, hop.link, "recv"] = "arriving"
+            elif hop.carries == "reply":
+                self._known[hop.sender, hop.link, "send"] = "replied"
+
+    def passed(self, row: tuple[Any, ...]) -> str | None:
+        """Which point a row of the history tells of, if any."""
+        kind = row[2]
+        if kind == "execute":
+            return "taken"
+        if kind == "executed":
+            return "worked"
+        if kind in ("recv", "send"):
+            link = self._links.get(self._endpoints.get(row[3], ""), "")
+            point = self._known.get((row[1].rpartition("-")[0], link, kind))
+            return point if point is not None and find_op(row[5]) is not None else None
+        if kind in ("bind", "connect"):
+            self._endpoints[row[3]] = row[6]
+        elif kind == "link":
+            self._links[row[5][0].decode()] = row[6]
+        return None

@@ -1,0 +1,1 @@
+"""Tests of `harness/faults/` and of what faults mean for a run."""

@@ -1,0 +1,170 @@
+"""Programs that are right as long as nothing goes wrong, and those that are right also when it does."""
+
+from __future__ import annotations
+
+import zmq
+
+from reqrep.patterns.common import Body, Context, Handle
+from reqrep.patterns.load_balancing import READY, balancing_broker, dealer_worker
+from reqrep.patterns.req_rep import ReqClient, rep_server
+
+__all__ = ["balancing_broker", "dealer_worker", "rep_server"]
+
+PATIENCE_MS = 50
+"""How long the clients here wait for a reply."""
+
+
+# --- clients -------------------------------------------------------------------
+
+
+class RelaxedWithoutCorrelate(ReqClient):
+    """M05: after a time-out it sends again, and a late reply passes for the new one's."""
+
+    def __init__(self, context: Context, endpoints: str | list[str]) -> None:
+        super().__init__(context, endpoints)
+        self.socket.set(zmq.REQ_RELAXED, 1)
+        self.socket.rcvtimeo = PATIENCE_MS
+
+
+class Reopening(ReqClient):
+    """The lazy pirate: after a time-out it opens a new socket, and asks as often as it takes."""
+
+    times = 40
+
+    def __init__(self, context: Context, endpoints: str | list[str]) -> None:
+        self._make = context, endpoints
+        super().__init__(context, endpoints)
+
+    def call(self, body: Body) -> Body:
+        for _ in range(self.times):
+            self.socket.send_multipart(body)
+            if self.socket.poll(PATIENCE_MS):
+                return self.socket.recv_multipart()
+            self.socket.close(linger=0)
+            super().__init__(*self._make)
+        raise TimeoutError
+
+
+class ReopeningOnce(Reopening):
+    """Asks once, and gives up after a time-out."""
+
+    times = 1
+
+
+class ReadsAwayOneStaleReply:
+    """M06: asks again and again, and reads away one stale reply before the next question."""
+
+    stale = 1
+
+    def __init__(self, context: Context, endpoints: str | list[str]) -> None:
+        self.socket = context.socket(zmq.DEALER)
+        for endpoint in [endpoints] if isinstance(endpoints, str) else endpoints:
+            self.socket.connect(endpoint)
+
+    def call(self, body: Body) -> Body:
+        for _ in range(self.stale):
+            if self.socket.poll(0):
+                self.socket.recv_multipart()
+        while True:
+            self.socket.send_multipart([b"", *body])
+            if self.socket.poll(PATIENCE_MS):
+                return self.socket.recv_multipart()[1:]
+
+
+class ReadsAwayAllStaleReplies(ReadsAwayOneStaleReply):
+    """What it asked before cannot come any more: it waits out the late ones, and reads them away."""
+
+    stale = 100
+
+    def call(self, body: Body) -> Body:
+        reply = super().call(body)
+        while self.socket.poll(10 * PATIENCE_MS):
+            self.socket.recv_multipart()
+        return reply
+
+
+class AsksElsewhere(Reopening):
+    """Asks the next server after a time-out, so that both may do the work."""
+
+    def __init__(self, context: Context, endpoints: list[str]) -> None:
+        super().__init__(context, endpoints)
+        self._endpoints = endpoints
+
+    def call(self, body: Body) -> Body:
+        self._endpoints = [*self._endpoints[1:], self._endpoints[0]]
+        self._make = self._make[0], self._endpoints
+        return super().call(body)
+
+
+# --- brokers and workers ---------------------------------------------------------
+
+
+def broker_that_takes_leave_of_the_dead(context: Context, frontend: str, backend: str) -> None:
+    """As `balancing_broker`, but it is told when a worker is gone, and takes the next."""
+    front = context.socket(zmq.ROUTER)
+    front.bind(frontend)
+    back = context.socket(zmq.ROUTER)
+    back.set(zmq.ROUTER_MANDATORY, 1)
+    back.bind(backend)
+    ready: dict[bytes, None] = {}
+    poller = zmq.Poller()
+    poller.register(back, zmq.POLLIN)
+    while True:
+        poller.register(front, zmq.POLLIN if ready else 0)
+        events = dict(poller.poll())
+        if back in events:
+            worker, _, *message = back.recv_multipart()
+            ready[worker] = None
+            if message != [READY]:
+                front.send_multipart(message)
+        if front in events:
+            message = front.recv_multipart()
+            for worker in list(ready):
+                del ready[worker]
+                try:
+                    back.send_multipart([worker, b"", *message])
+                except zmq.ZMQError:
+                    continue
+                break
+
+
+def worker_that_says_ready_again(context: Context, backend: str, handle: Handle) -> None:
+    """As `dealer_worker`, but it asks for work anew when it has heard nothing for a while."""
+    socket = context.socket(zmq.DEALER)
+    socket.connect(backend)
+    socket.send_multipart([b"", READY])
+    while True:
+        if not socket.poll(2 * PATIENCE_MS):
+            socket.send_multipart([b"", READY])
+            continue
+        _, client, empty, *body = socket.recv_multipart()
+        socket.send_multipart([b"", client, empty, *handle(body)])
+
+
+# --- servers -----------------------------------------------------------------------
+
+
+def server_that_logs_and_goes_on(context: Context, endpoint: str, handle: Handle) -> None:
+    """M01: after an exception of the service it receives again, and owes a reply."""
+    socket = context.socket(zmq.REP)
+    socket.bind(endpoint)
+    while True:
+        body = socket.recv_multipart()
+        try:
+            body = handle(body)
+        except RuntimeError:
+            continue
+        socket.send_multipart(body)
+
+
+def server_that_answers_for_its_service(context: Context, endpoint: str, handle: Handle) -> None:
+    """After an exception of the service it sends a reply that says so."""
+    socket = context.socket(zmq.REP)
+    socket.bind(endpoint)
+    while True:
+        body = socket.recv_multipart()
+        try:
+            body = handle(body)
+        except RuntimeError:
+            body = [*body, b"failed"]
+        socket.send_multipart(body)

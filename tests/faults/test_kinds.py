@@ -1,0 +1,184 @@
+"""Each kind of fault brings out a defect that does not show without it, and flags nothing correct."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+import reqrep
+from reqrep import (
+    ClosedLoop,
+    Crash,
+    Cut,
+    Delay,
+    Fault,
+    Fleet,
+    Hold,
+    Late,
+    Noop,
+    Promise,
+    Raises,
+    Report,
+    Reset,
+    Restart,
+    Scenario,
+    Stall,
+    Upon,
+    Workload,
+)
+from reqrep.harness.faults import KINDS
+from tests.planted.programs import M04ClientThatRetriesOnTheSameReq
+
+from . import programs
+
+UNHURRIED = Workload(requests=12, arrival=ClosedLoop(think_time_s=0.01))
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A defect, the fault that brings it out, the property that says so, and the correct program."""
+
+    fault: Fault
+    pattern: str
+    wrong: dict[str, Any]
+    correct: dict[str, Any]
+    broken: str
+    says: str
+    fleet: Fleet = Fleet(clients=1, workers=1)
+    workload: Workload = field(default_factory=lambda: UNHURRIED)
+
+    def run(self, programs: dict[str, Any], *faults: Fault, seed: int = 0) -> Report:
+        pattern = reqrep.pattern(self.pattern).with_roles(**programs)
+        promises = (Promise(self.broken, frozenset(KINDS)),)
+        pattern = dataclasses.replace(pattern, promises=promises)
+        scenario = Scenario(pattern, self.fleet, self.workload, seed, faults)
+        return reqrep.run(scenario, "simulated")
+
+
+PLANTED = (
+    Planted(
+        Delay(65, 75),
+        "req-rep",
+        {"client": programs.RelaxedWithoutCorrelate},
+        {"client": programs.ReopeningOnce},
+        "correlation",
+        "took the reply to c0.0 for the reply to",
+    ),
+    Planted(
+        Hold("service", at=0.005, lasts=0.3),
+        "dealer-router",
+        {"client": programs.ReadsAwayOneStaleReply},
+        {"client": programs.ReadsAwayAllStaleReplies},
+        "correlation",
+        "took the reply to c0.0 for the reply to c0.1",
+    ),
+    Planted(
+        Cut("service", at=0.05, lasts=0.2),
+        "req-rep",
+        {"client": M04ClientThatRetriesOnTheSameReq},
+        {"client": programs.Reopening},
+        "state-machine",
+        "still waits for the reply",
+    ),
+    Planted(
+        Reset(at=Upon("worked", count=2)),
+        "req-rep",
+        {},
+        {"client": programs.Reopening},
+        "progress",
+        "c0.1 was not answered",
+    ),
+    Planted(
+        Crash("worker-0"),
+        "load-balancing-dealer",
+        {},
+        {"broker": programs.broker_that_takes_leave_of_the_dead},
+        "progress",
+        "was not answered",
+        fleet=Fleet(clients=1, workers=2),
+    ),
+    Planted(
+        Restart("broker-0", after_s=0.05, at=0.05),
+        "load-balancing-dealer",
+        {"client": programs.Reopening},
+        {"client": programs.Reopening, "worker": programs.worker_that_says_ready_again},
+        "progress",
+        "was not answered",
+    ),
+    Planted(
+        Stall("server-0", at=Upon("taken", "server-0"), lasts=0.2),
+        "req-rep",
+        {"client": programs.AsksElsewhere},
+        {},
+        "at-most-once",
+        "was executed 2 times",
+        fleet=Fleet(clients=1, workers=2),
+    ),
+    Planted(
+        Late(0.08, nth=3),
+        "req-rep",
+        {"client": programs.RelaxedWithoutCorrelate},
+        {"client": programs.ReopeningOnce},
+        "correlation",
+        "took the reply to c0.2 for the reply to c0.3",
+    ),
+    Planted(
+        Raises(nth=2),
+        "req-rep",
+        {"server": programs.server_that_logs_and_goes_on},
+        {"server": programs.server_that_answers_for_its_service},
+        "state-machine",
+        "owes a reply",
+    ),
+)
+all_planted = pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.fault.kind)
+
+
+def test_every_kind_has_a_planted_defect_but_the_one_that_does_nothing() -> None:
+    assert {planted.fault.kind for planted in PLANTED} == set(KINDS) - {"noop"}
+
+
+@all_planted
+def test_a_defect_is_caught_because_of_the_fault(planted: Planted) -> None:
+    report = planted.run(planted.wrong, planted.fault)
+    (verdict,) = report.verdicts
+    assert verdict.outcome == "broken", str(report)
+    assert planted.says in verdict.reason
+    assert report.strikes[0].event is not None
+
+
+@all_planted
+def test_without_the_fault_the_same_program_holds(planted: Planted) -> None:
+    report = planted.run(planted.wrong)
+    assert report.holds, str(report)
+
+
+@all_planted
+def test_the_correct_program_is_not_flagged_under_the_fault(planted: Planted) -> None:
+    for seed in range(5):
+        report = planted.run(planted.correct, planted.fault, seed=seed)
+        assert report.holds, str(report)
+
+
+@all_planted
+def test_a_run_with_a_fault_is_the_same_every_time(planted: Planted) -> None:
+    digests = [
+        simulated.digest
+        for _ in range(2)
+        if (simulated := planted.run(planted.wrong, planted.fault, seed=7).simulated) is not None
+    ]
+    assert digests[0] == digests[1]
+
+
+def test_a_noop_changes_nothing_but_the_history_that_tells_of_it() -> None:
+    plan = (Noop(at=0.001, lasts=0.002), Noop(at=Upon("replied", "broker-0", 3)))
+    with_it = reqrep.run(Scenario(reqrep.pattern("broker"), faults=plan), "simulated")
+    without = reqrep.run(Scenario(reqrep.pattern("broker")), "simulated")
+    told = with_it.history.of("fault", "healed")
+    assert [event.kind for event in told] == ["fault", "fault", "healed", "healed"]
+    rest = [event for event in with_it.history if event not in told]
+    assert rest == list(without.history)
+    assert with_it.holds, str(with_it)

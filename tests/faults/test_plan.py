@@ -1,0 +1,226 @@
+"""Plans of faults as values: they print, go through JSON, are typed, and are refused when wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+import reqrep
+from reqrep import (
+    Bursts,
+    Crash,
+    Cut,
+    Delay,
+    Fault,
+    Fleet,
+    Hold,
+    Late,
+    MisuseError,
+    Noop,
+    OpenLoop,
+    Promise,
+    Raises,
+    Reset,
+    Restart,
+    Scenario,
+    Stall,
+    Upon,
+    Workload,
+)
+from reqrep.harness.faults import KINDS, parse
+from tests.strategies import plans
+
+NAMES = {name: getattr(reqrep, name) for name in reqrep.__all__}
+
+
+def scenario(*faults: Fault, pattern: str = "load-balancing", **fields: Any) -> Scenario:
+    return Scenario(reqrep.pattern(pattern), faults=faults, **fields)
+
+
+# --- values ------------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(plans)
+def test_a_plan_prints_as_the_code_that_rebuilds_it(plan: tuple[Fault, ...]) -> None:
+    planned = scenario(*plan)
+    assert eval(repr(planned), dict(NAMES)) == planned
+
+
+@settings(deadline=None)
+@given(plans)
+def test_a_plan_goes_through_json_and_back_unchanged(plan: tuple[Fault, ...]) -> None:
+    planned = scenario(*plan)
+    assert Scenario.from_json(planned.to_json()) == planned
+
+
+def test_a_scenario_from_before_there_were_faults_is_still_read() -> None:
+    text = scenario().to_json().replace(',"faults":[]', "")
+    assert "faults" not in text
+    assert Scenario.from_json(text) == scenario()
+
+
+def test_a_list_of_faults_is_as_good_as_a_tuple() -> None:
+    pattern = reqrep.pattern("broker")
+    assert Scenario(pattern, faults=[Noop()]) == Scenario(  # type: ignore[arg-type]
+        pattern, faults=(Noop(),)
+    )
+
+
+def test_every_kind_is_a_public_name() -> None:
+    assert {kind.__name__ for kind in KINDS.values()} <= set(reqrep.__all__)
+
+
+# --- as a person types them -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("noop", Noop()),
+        ("cut:link=frontend,at=0.5,lasts=0.2", Cut("frontend", at=0.5, lasts=0.2)),
+        ("delay:least_ms=2,greatest_ms=8", Delay(2, 8)),
+        ("hold:node=worker-0,direction=out", Hold(node="worker-0", direction="out")),
+        ("crash:node=worker-0,at=taken", Crash("worker-0", at=Upon("taken"))),
+        (
+            "stall:node=worker-1,at=worked@worker-0#3",
+            Stall("worker-1", at=Upon("worked", "worker-0", 3)),
+        ),
+        ("reset:at=replied#2", Reset(at=Upon("replied", count=2))),
+    ],
+)
+def test_a_fault_is_read_as_it_is_typed(text: str, fault: Fault) -> None:
+    assert parse(text, KINDS) == fault
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_the_example_of_a_kind_can_be_typed_and_fits_a_pattern(kind: type[Fault]) -> None:
+    found = parse(kind.example, KINDS)
+    assert type(found) is kind
+    assert scenario(found).faults == (found,)
+    assert kind.summary
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("cutt:link=frontend", "there is no kind of fault 'cutt'; did you mean cut?"),
+        ("cut:lnk=frontend", "there is no field 'lnk' in 'cut'; did you mean link?"),
+        ("cut:frontend", "'frontend' is no key=value; write it as cut:link=frontend"),
+        ("crash", "Object missing required field `node`; an example is crash:node="),
+        ("cut:at=soon", "at is 'soon'; write seconds, or a point (arriving, taken"),
+        ("cut:lasts=long", "Expected `float | null`"),
+        ("cut:lasts=0", "Cut.lasts is 0.0; it must be more than 0"),
+        ("crash:node=worker-0,lasts=1", "there is no field 'lasts' in 'crash'"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_the_way_out(text: str, says: str) -> None:
+    with pytest.raises(MisuseError) as caught:
+        parse(text, KINDS)
+    assert says in str(caught.value)
+    assert repr(text) in str(caught.value)
+
+
+# --- refusals -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: Cut(at=-1), "Cut.at is -1; it must be 0 or more"),
+        (lambda: Cut(at="taken"), "Cut.at is 'taken'"),  # type: ignore[arg-type]
+        (lambda: Cut(lasts=0), "Cut.lasts is 0; it must be more than 0"),
+        (lambda: Cut(link=3), "Cut.link is 3; it must be a str"),  # type: ignore[arg-type]
+        (lambda: Crash(None), "Crash.node is None; it must be a str"),  # type: ignore[arg-type]
+        (lambda: Delay(-1, 2), "Delay.least_ms is -1"),
+        (lambda: Delay(5, 2), "Delay.greatest_ms is 2; it must be 5 or more"),
+        (lambda: Hold(direction="up"), "Hold.direction is 'up'; it must be one of both, in, out"),
+        (lambda: Hold("frontend", direction="in"), "name the node, or take both"),
+        (lambda: Restart("worker-0", -1), "Restart.after_s is -1"),
+        (lambda: Late(0), "Late.by_s is 0; it must be more than 0"),
+        (lambda: Late(0.1, nth=0), "Late.nth is 0"),
+        (lambda: Raises(at=Upon("taken")), "say which one by nth"),
+        (lambda: Upon("eaten"), "Upon.point is 'eaten'; it must be one of arriving, taken"),
+        (lambda: Upon("taken", count=0), "Upon.count is 0"),
+    ],
+)
+def test_a_bad_fault_is_refused_when_it_is_made(make: Any, says: str) -> None:
+    with pytest.raises(MisuseError) as caught:
+        make()
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("faults", "says"),
+    [
+        ([Crash("worker-9")], "there is no node 'worker-9' in 'load-balancing'; did you mean"),
+        (
+            [Cut("frontends")],
+            "there is no link 'frontends' in 'load-balancing'; did you mean frontend",
+        ),
+        ([Cut("frontend", "worker-0")], "worker-0 is not at the link 'frontend'"),
+        ([Noop(at=Upon("taken", "worker-7"))], "there is no node 'worker-7'"),
+        ([Noop(at=Upon("taken", "broker-0"))], "broker-0 has no service"),
+        ([Noop(at=Upon("arriving", "client-0"))], "client-0 receives no requests"),
+        ([Late(0.1, "broker-0")], "broker-0 has no service; name one of worker-0"),
+        ([Restart("client-0")], "a client is not restarted"),
+        ([Crash("worker-0"), Stall("worker-0", at=0.1)], "which is dead from 0 s on for good"),
+        ([Crash("worker-0"), Crash("worker-0")], "which is dead from 0 s on for good"),
+        (
+            [Restart("worker-0", 0.2, at=0.1), Crash("worker-0", at=0.2)],
+            "which is dead from 0.1 s on until 0.3 s",
+        ),
+        ([Noop(at=1000)], "Noop.at is 1000; the load is over after 125 s at the latest"),
+        (
+            [Late(3), Late(2.5)],
+            "Late.by_s, all taken together, is 5.5; an op may stay open for 5 s",
+        ),
+        ([Delay(0, 2000)], "Delay.greatest_ms is 2000; an op crosses 4 hops"),
+        ([0.5], "an entry of Scenario.faults is 0.5; give a fault"),
+    ],
+)
+def test_a_plan_that_cannot_be_carried_out_is_refused(faults: Any, says: str) -> None:
+    with pytest.raises(MisuseError) as caught:
+        scenario(*faults)
+    assert says in str(caught.value)
+
+
+def test_a_node_may_be_struck_before_it_dies_and_after_it_has_come_again() -> None:
+    plan = Stall("worker-0", at=0.1, lasts=0.1), Restart("worker-0", 0.1, at=0.3)
+    assert scenario(Crash("worker-0", at=0.5), *plan).faults
+
+
+@pytest.mark.parametrize("arrival", [OpenLoop(10), Bursts(5, 2)])
+def test_the_end_of_a_planned_load_is_known(arrival: Any) -> None:
+    workload = Workload(20, arrival, timeout_s=1)
+    with pytest.raises(MisuseError, match="the load is over after"):
+        scenario(Noop(at=30), workload=workload, fleet=Fleet(4, 1))
+    assert scenario(Noop(at=2), workload=workload, fleet=Fleet(4, 1)).faults
+
+
+def test_a_promise_under_a_kind_that_there_is_not_is_refused() -> None:
+    import dataclasses
+
+    pattern = dataclasses.replace(
+        reqrep.pattern("broker"), promises=(Promise("envelope", frozenset({"crsh"})),)
+    )
+    with pytest.raises(MisuseError, match="did you mean crash"):
+        Scenario(pattern)
+
+
+@pytest.mark.parametrize(
+    ("fault", "world", "transport"),
+    [
+        (Crash("worker-0"), "threads", "tcp"),
+        (Cut("frontend"), "threads", "inproc"),
+        (Cut("frontend"), "simulated", "inproc"),
+        (Restart("worker-0"), "simulated", "inproc"),
+    ],
+)
+def test_a_world_refuses_by_name_what_it_cannot_do(
+    fault: Fault, world: str, transport: str
+) -> None:
+    with pytest.raises(MisuseError, match=f"the world {world}.* cannot do '{fault.kind}'"):
+        reqrep.run(scenario(fault), world, transport)
