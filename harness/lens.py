@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
+from .faults import is_strangers
 from .frames import Layout, LayoutMismatch, Reading, adapted, find_op, layout as layout_of
 from .history import Event
 from .pattern import Hop, Pattern
@@ -48,9 +49,11 @@ class Lens:
 
     Args:
         pattern: Whose layouts are used.
+        strangers: Whether there are any, whose messages are not those of the fleet.
     """
 
-    def __init__(self, pattern: Pattern) -> None:
+    def __init__(self, pattern: Pattern, *, strangers: bool = False) -> None:
+        self._strangers = strangers
         self._links: dict[str, str] = {}  # endpoint -> link
         self._endpoints: defaultdict[int, list[str]] = defaultdict(list)
         self._places: dict[int, tuple[str, str]] = {}
@@ -107,6 +110,8 @@ class Lens:
         return found
 
     def _read(self, event: Event) -> Crossing | None:
+        if self._strangers and is_strangers(event.node, event.frames):
+            return None
         place = self.place(event)
         if place is None:
             return None

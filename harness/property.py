@@ -110,11 +110,16 @@ class Property:
     checker: Callable[[Scenario, Lens], Checker] = field(compare=False)
 
 
+def has_strangers(scenario: Scenario) -> bool:
+    """Whether messages may be there that are not those of the fleet."""
+    return any(fault.kind == "stranger" for fault in scenario.faults)
+
+
 def judge(
     properties: Sequence[Property], scenario: Scenario, events: Iterable[Event]
 ) -> tuple[Verdict, ...]:
     """Feed one history to the checkers of some properties, in one pass."""
-    lens = Lens(scenario.pattern)
+    lens = Lens(scenario.pattern, strangers=has_strangers(scenario))
     checkers: list[tuple[Property, Checker]] = []
     handlers: dict[str, list[tuple[int, Callable[[Event], None]]]] = {}
     bugs: dict[int, str] = {}
