@@ -45,6 +45,9 @@ START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 5.0
 """How long a node may take to return once it was told to end."""
 
+VISIT_TIMEOUT_S = 30.0
+"""How long the load waits for a stranger to have said all that it has to say."""
+
 TICK_S = 0.05
 """How often a waiting conductor looks around."""
 
@@ -106,6 +109,7 @@ class Conductor(ABC):
         self._one_way_executed: set[str] = set()
         self._chaos: Chaos | None = None
         self._healed_ns = 0
+        self._visitors: list[Node] = []
 
     def _expect_faults(self, world: str, able: frozenset[str], reach: Reach) -> None:
         """Take the faults of the scenario; to be called before anything is written down.
@@ -186,6 +190,21 @@ class Conductor(ABC):
         node.to_bind = {link: self._endpoints.of(link, dead.name) for link in dead.to_bind}
         self._nodes[node.name] = node
         self._begin(node)
+
+    def visit(self, name: str, link: str, talk: Callable[..., None]) -> None:
+        """Let somebody who is not of the fleet connect to a link."""
+        role, _, number = name.rpartition("-")
+        program = Role(role, talk)
+        node = Node(name, program, int(number), self._make_seat(name, program))
+        self._nodes[name] = node
+        self._visitors.append(node)
+        place = self.pattern.link(link)
+        endpoints = self._endpoints.to_connect(place, many=self.pattern.role(place.binds).many)
+        arguments = [self._context_of(node), endpoints, name]
+        self._launch(node, partial(self._live, node, self._run_visit, arguments))
+
+    def _run_visit(self, node: Node, arguments: list[Any]) -> None:
+        node.role.program(*arguments)
 
     def _end_faults(self) -> None:
         """Whatever happens, no fault outlives the run."""
@@ -288,6 +307,8 @@ class Conductor(ABC):
                     self._await_clients(clients)
                 if self._chaos.has_kept_back:
                     self._await_stragglers(clients)
+        for node in self._visitors:
+            self._join(node, VISIT_TIMEOUT_S)
         # The clients leave while the others are still there to be taken leave of.
         self._finished.set()
         deadline = self._now_s() + self._stop_timeout_s

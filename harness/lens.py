@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+from .faults import is_strangers
 from .frames import Layout, LayoutMismatch, adapted, layout as layout_of
 from .history import Event
 from .history.event import OUTCOMES
@@ -65,6 +66,10 @@ class End:
         return ""
 
 
+_STRANGE = {kind: End("stranger", "", "", kind) for kind in ("send", "recv")}
+"""Where the messages of strangers cross: at no link, whatever socket it is."""
+
+
 class _Side(NamedTuple):
     """What may cross the sockets of one type, for one role and link, in one direction.
 
@@ -86,14 +91,16 @@ class Lens:
 
     Args:
         pattern: Whose layouts are used.
+        strangers: Whether there are any, whose messages are not those of the fleet.
 
     Attributes:
         ops: What is kept of the ops that were read.
     """
 
-    def __init__(self, pattern: Pattern) -> None:
+    def __init__(self, pattern: Pattern, *, strangers: bool = False) -> None:
         self.ops = Ops()
         self._pattern = pattern
+        self._strangers = strangers
         self._links: dict[str, str] = {}  # endpoint -> link
         self._endpoints: defaultdict[int, list[str]] = defaultdict(list)
         self._types: dict[int, str] = {}
@@ -109,7 +116,7 @@ class Lens:
         given, `ops` is what was known before it; only an `invoke` is known already.
         """
         of_sockets, ops = self._of_sockets, self.ops
-        known_by, seen = ops.known_by, ops.seen
+        known_by, seen, strangers = ops.known_by, ops.seen, self._strangers
         for event in events:
             kind = event.kind
             sides = of_sockets.get(kind)
@@ -123,6 +130,9 @@ class Lens:
                     ops.end(event.op)
                 continue
             frames = event.frames
+            if strangers and is_strangers(event.node, frames):
+                yield event, _STRANGE[kind], None
+                continue
             ends, end = sides.get(event.socket) or self._side_of(event)
             op = None
             for fits, body_at, end_of_hop in ends:

@@ -133,6 +133,11 @@ class Property:
     checker: Callable[[Scenario, Lens], Checker] = field(compare=False)
 
 
+def has_strangers(scenario: Scenario) -> bool:
+    """Whether messages may be there that are not those of the fleet."""
+    return any(fault.kind == "stranger" for fault in scenario.faults)
+
+
 Handler = Callable[..., None]
 
 
@@ -196,7 +201,7 @@ def judge(
     properties: Sequence[Property], scenario: Scenario, events: Iterable[Event]
 ) -> tuple[Verdict, ...]:
     """Feed one history to the checkers of some properties, in one pass."""
-    lens = Lens(scenario.pattern)
+    lens = Lens(scenario.pattern, strangers=has_strangers(scenario))
     checkers = [claim.checker(scenario, lens) for claim in properties]
     handlers = _Handlers(checkers)
     for event, end, op in lens.readings(events):

@@ -32,6 +32,8 @@ class Lives(Protocol):
 
     def start(self, name: str) -> None: ...
 
+    def visit(self, name: str, link: str, talk: Callable[..., None]) -> None: ...
+
 
 class SimulatedReach:
     """See the top of this file, and `faults.Reach` for what each method means.
@@ -47,6 +49,7 @@ class SimulatedReach:
         self.is_alive = lives.is_alive
         self.crash = lives.crash
         self.start = lives.start
+        self.visit = lives.visit
         self.hold = network.hold
         self.release = network.release
         self.cut = network.cut

@@ -16,8 +16,8 @@ Context: TypeAlias = zmq.Context[zmq.Socket[bytes]]
 
 LOSING = GENTLE | {"cut", "reset", "crash", "restart"}
 """The kinds of fault by which, at worst, requests and replies are lost."""
-ALWAYS = LOSING | {"raises"}
-"""Those, and a service that raises, which ends the program that called it."""
+ALWAYS = LOSING | {"stranger", "raises"}
+"""Those, a peer that sends odd messages, and a service that raises, which ends its program."""
 
 PROMISED_BY_ALL = (
     Promise("envelope", ALWAYS),
@@ -25,8 +25,8 @@ PROMISED_BY_ALL = (
     Promise("correlation", ALWAYS),
     Promise("one-outcome", ALWAYS),
     Promise("exactly-once", ALWAYS),
-    Promise("progress"),
-    Promise("robustness", LOSING),
+    Promise("progress", GENTLE | {"stranger"}),
+    Promise("robustness", LOSING | {"stranger"}),
     Promise("shutdown", ALWAYS),
 )
 """What every pattern of ours promises; none asks again, so a lost message leaves its op open."""

@@ -11,7 +11,7 @@ from functools import partial
 
 from reqrep.harness.history import Event
 from reqrep.harness.lens import Lens
-from reqrep.harness.property import Checker, Property
+from reqrep.harness.property import Checker, Property, has_strangers
 from reqrep.harness.scenario import Scenario
 
 
@@ -20,6 +20,7 @@ class DeliveryChecker(Checker):
         super().__init__(scenario, lens)
         self._least = least
         self._most = most
+        self._has_strangers = has_strangers(scenario)
         self._began: dict[str, Event] = self.ops.table()
         self._counts: dict[str, int] = self.ops.table()
         # Answered and not yet executed: a request that nobody is answered for is still on
@@ -28,6 +29,8 @@ class DeliveryChecker(Checker):
 
     def on_execute(self, event: Event) -> None:
         op = event.op
+        if not op and self._has_strangers:
+            return
         if not op:
             self.unknown(f"{event.node} executed a body without an op id")
             return

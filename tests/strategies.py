@@ -28,6 +28,7 @@ from reqrep import (
     Scenario,
     Sized,
     Stall,
+    Stranger,
     Uniform,
     Upon,
     UserDirectory,
@@ -138,6 +139,7 @@ faults: st.SearchStrategy[Fault] = st.one_of(
     st.builds(lambda node, when: Stall(node, **when), _nodes, _when),
     st.builds(lambda by_s, nth: Late(by_s, **nth), st.floats(0.001, 1), _nth),
     st.builds(lambda nth: Raises(**nth), _nth),
+    st.builds(lambda when: Stranger("frontend", **when), _once),
 )
 """Faults that fit `load-balancing` with its own fleet, and that leave its nodes alive."""
 

@@ -24,8 +24,9 @@ from .reset import Reset
 from .restart import Restart
 from .scene import Reach, Scene
 from .stall import Stall
+from .stranger import Stranger, is_strangers
 
-AnyFault = Noop | Delay | Hold | Cut | Reset | Crash | Restart | Stall | Late | Raises
+AnyFault = Noop | Delay | Hold | Cut | Reset | Crash | Restart | Stall | Late | Raises | Stranger
 """The kinds as one type, by which JSON is read."""
 
 KINDS: dict[str, type[Fault]] = {kind_of(kind): kind for kind in AnyFault.__args__}
@@ -51,8 +52,10 @@ __all__ = [
     "Restart",
     "Scene",
     "Stall",
+    "Stranger",
     "Upon",
     "check",
+    "is_strangers",
     "kind_of",
     "parse",
 ]

@@ -11,6 +11,7 @@ from typing import Any
 from .fault import Fault, OnService, Upon
 from .points import Points, serving_roles
 from .scene import Scene, node_names
+from .stranger import is_strangers
 
 Note = Callable[..., None]
 
@@ -41,6 +42,7 @@ class Chaos:
         self._armed: list[tuple[int, OnService]] = []
         self._seen: Counter[int] = Counter()  # How often what a fault waits for has happened.
         self._standing: dict[int, Fault] = {}
+        self._awaited: list[tuple[int, Fault]] = []  # What nobody has received yet.
         # Nodes may be threads. It is held for counting only, never while a fault strikes.
         self._lock = threading.Lock()
         self.is_over = False
@@ -76,6 +78,10 @@ class Chaos:
 
     def watch(self, row: tuple[Any, ...]) -> None:
         """A row of the history was written by the node that it tells of."""
+        if self._awaited and row[2] == "recv" and is_strangers("", row[5]):
+            if not is_strangers(row[1], (b"seen",)):
+                for number, fault in self._take_awaited():
+                    self._tell(number, fault, row[1])
         point = self._points.passed(row)
         if point is None or not self._upon or self.is_over:
             return
@@ -119,6 +125,11 @@ class Chaos:
             longer_s += fault.meddle()
         return longer_s
 
+    def _take_awaited(self) -> list[tuple[int, Fault]]:
+        with self._lock:
+            taken, self._awaited = self._awaited, []
+        return taken
+
     # --- what -----------------------------------------------------------------
 
     def _due(self, number: int, fault: Fault) -> None:
@@ -133,7 +144,10 @@ class Chaos:
         if not fault.finds(self._scene):
             return
         link, node = fault.where
-        self._tell(number, fault, node or link or "network")
+        if fault.tells_itself:
+            self._awaited.append((number, fault))
+        else:
+            self._tell(number, fault, node or link or "network")
         self.has_kept_back |= fault.keeps_back
         fault.strike(self._scene)
         if fault.is_healed:

@@ -72,12 +72,14 @@ class Fault(Value, frozen=True, kw_only=True):
         is_healed: Whether what it breaks is made good again.
         keeps_back: Whether messages may be late because of it, or work may be left when it is
             healed.
+        tells_itself: Whether it has struck only when somebody receives what it sends.
     """
 
     summary: ClassVar[str]
     example: ClassVar[str]
     is_healed: ClassVar[bool] = False
     keeps_back: ClassVar[bool] = True
+    tells_itself: ClassVar[bool] = False
 
     at: When = 0.0
 

@@ -17,6 +17,7 @@ from .late import Late
 from .points import receiving_roles, serving_roles
 from .restart import Restart
 from .scene import node_names, pairs
+from .stranger import Stranger
 
 
 def check(faults: Sequence[Fault], pattern: Pattern, fleet: Fleet, workload: Workload) -> None:
@@ -51,6 +52,11 @@ def _check_place(fault: Fault, pattern: Pattern, fleet: Fleet) -> None:
     if link is not None and node is not None and not pairs(pattern, fleet, link, node):
         raise MisuseError(
             f"{fault!r}: {node} is not at the link {link!r} of {pattern.name!r}; leave one of them out"
+        )
+    if isinstance(fault, Stranger) and "client" not in pattern.link(fault.link).connects:
+        raise MisuseError(
+            f"{fault!r}: a stranger comes beside the clients, and none connect to {fault.link!r}; name "
+            f"{' or '.join(link.name for link in pattern.links if 'client' in link.connects)}"
         )
     workers = node_names(pattern, fleet, *serving_roles(pattern))
     if isinstance(fault, OnService) and node is not None and node not in workers:

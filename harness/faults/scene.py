@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
 from ..values import require
@@ -69,6 +70,9 @@ class Reach(Protocol):
     def resume(self, node: str) -> None:
         """Let it go on."""
 
+    def visit(self, name: str, link: str, talk: Callable[..., None]) -> None:
+        """Let a new node connect to a link: it runs `talk(context, endpoints, name)`."""
+
     def later(self, seconds: float, callback: Callable[[], None]) -> None:
         """Call back after a while."""
 
@@ -94,6 +98,7 @@ class Scene:
         self._held: Counter[Pair] = Counter()
         self._cut: Counter[Pair] = Counter()
         self._stalled: Counter[str] = Counter()
+        self._visitors = count()
         self._latencies: dict[Pair, list[tuple[float, float]]] = {}
         self.is_alive = reach.is_alive
         self.start = reach.start
@@ -182,6 +187,10 @@ class Scene:
             self._stalled[node] -= 1
             if not self._stalled[node]:
                 self._reach.resume(node)
+
+    def visit(self, role: str, link: str, talk: Callable[..., None]) -> None:
+        """Let a new node connect to a link."""
+        self._reach.visit(f"{role}-{next(self._visitors)}", link, talk)
 
     def is_stalled(self, node: str) -> bool:
         """Whether a node makes no step now."""

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from ..errors import HarnessBug
 
-ABLE = frozenset({"noop", "late", "raises"})
+ABLE = frozenset({"noop", "late", "raises", "stranger"})
 """The kinds that threads can do."""
 
 
@@ -19,10 +19,16 @@ class ThreadsReach:
 
     Args:
         is_alive: Whether a node runs, by its name.
+        visit: Begins a new node.
     """
 
-    def __init__(self, is_alive: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        is_alive: Callable[[str], bool],
+        visit: Callable[[str, str, Callable[..., None]], None],
+    ) -> None:
         self.is_alive = is_alive
+        self.visit = visit
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = count()
 

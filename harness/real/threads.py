@@ -77,7 +77,7 @@ class ThreadsWorld(Conductor):
         self._shared: zmq.Context[Any] | None = None
         self._threads: dict[str, threading.Thread] = {}
         self._hub: MonitorHub | None = None
-        self._expect_faults("threads", ABLE, ThreadsReach(self._is_alive))
+        self._expect_faults("threads", ABLE, ThreadsReach(self._is_alive, self.visit))
 
     def run(self) -> None:
         """Run the scenario once.

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         Reset as Reset,
         Restart as Restart,
         Stall as Stall,
+        Stranger as Stranger,
         Upon as Upon,
     )
     from .harness.fleet import Fleet as Fleet
@@ -90,6 +91,7 @@ _HOMES = {
         "Reset",
         "Restart",
         "Stall",
+        "Stranger",
         "Upon",
     ),
     "fleet": ("Fleet",),

@@ -26,11 +26,15 @@ from reqrep import (
     Restart,
     Scenario,
     Stall,
+    Stranger,
     Upon,
     Workload,
 )
 from reqrep.harness.faults import KINDS
-from tests.planted.programs import M04ClientThatRetriesOnTheSameReq
+from tests.planted.programs import (
+    M04ClientThatRetriesOnTheSameReq,
+    m26_broker_that_unpacks_three_frames,
+)
 
 from . import programs
 
@@ -132,6 +136,14 @@ PLANTED = (
         {"server": programs.server_that_answers_for_its_service},
         "state-machine",
         "owes a reply",
+    ),
+    Planted(
+        Stranger("frontend", at=0.01),
+        "load-balancing",
+        {"broker": m26_broker_that_unpacks_three_frames},
+        {},
+        "robustness",
+        "broker-0 raised ValueError: not enough values to unpack",
     ),
 )
 all_planted = pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.fault.kind)

@@ -26,6 +26,7 @@ from reqrep import (
     Restart,
     Scenario,
     Stall,
+    Stranger,
     Upon,
     Workload,
 )
@@ -165,6 +166,7 @@ def test_a_bad_fault_is_refused_when_it_is_made(make: Any, says: str) -> None:
         ([Noop(at=Upon("taken", "broker-0"))], "broker-0 has no service"),
         ([Noop(at=Upon("arriving", "client-0"))], "client-0 receives no requests"),
         ([Late(0.1, "broker-0")], "broker-0 has no service; name one of worker-0"),
+        ([Stranger("backend")], "none connect to 'backend'; name frontend"),
         ([Restart("client-0")], "a client is not restarted"),
         ([Crash("worker-0"), Stall("worker-0", at=0.1)], "which is dead from 0 s on for good"),
         ([Crash("worker-0"), Crash("worker-0")], "which is dead from 0 s on for good"),

@@ -31,10 +31,13 @@ from reqrep import (
     Restart,
     Scenario,
     Stall,
+    Stranger,
     Upon,
     Workload,
 )
+from reqrep.harness.catalogue import pattern_names
 from reqrep.harness.cli.command import reqrep as command
+from reqrep.harness.faults.stranger import GOOD
 from reqrep.harness.report.data import report_data
 from reqrep.patterns.common import Body, Context, Handle
 from reqrep.patterns.req_rep import ReqClient
@@ -284,6 +287,30 @@ def test_the_service_takes_longer_or_raises_for_the_nth_request_of_a_worker() ->
     )
 
 
+@pytest.mark.parametrize("name", pattern_names())
+def test_a_stranger_sends_odd_messages_and_is_answered_and_is_not_taken_for_the_fleet(
+    name: str,
+) -> None:
+    link = reqrep.pattern(name).links[0].name
+    report = run(Stranger(link), pattern=name)
+    assert report.holds, str(report)
+    assert report.statistics.ok == 100
+    sent = report.history.of("send", node="stranger-0")
+    asked = [event for event in sent if GOOD in event.frames]
+    assert len(asked) == len(sent) / 2 > 7
+    got = report.history.of("recv", node="stranger-0")
+    answered = [event for event in got if GOOD in event.frames]
+    if name != "custom-router-chosen":  # It answers nobody but its chosen client.
+        assert len(answered) >= len(asked)
+
+
+def test_a_stranger_has_struck_when_the_fleet_has_received_it() -> None:
+    report = run(Stranger("frontend"), pattern="broker")
+    first = next(e for e in report.history.of("recv") if e.frames[0] == b"stranger-0")
+    assert struck(report).node == "broker-0"
+    assert struck(report).time_ns == first.time_ns
+
+
 def test_the_wait_of_a_client_counts_in_virtual_time() -> None:
     class Patient(ReqClient):
         def call(self, body: Body) -> Body:
@@ -416,6 +443,10 @@ def test_threads_do_what_needs_no_power_over_a_thread() -> None:
     begun = report.history.of("execute", node="worker-1")
     done = report.history.of("executed", node="worker-1")
     assert done[1].time_ns - begun[1].time_ns >= 120 * MS
+    visited = Scenario(reqrep.pattern("broker"), Fleet(2, 2), faults=(Stranger("frontend"),))
+    report = reqrep.run(visited, "threads")
+    assert report.holds, str(report)
+    assert struck(report).node == "broker-0"
     raising = Scenario(
         reqrep.pattern("broker"), faults=(Raises(nth=2),), workload=Workload(4, timeout_s=0.2)
     )

@@ -1,0 +1,120 @@
+"""Somebody who does not keep to the protocol."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..frames import adapted
+from .fault import Fault
+from .scene import Scene
+
+if TYPE_CHECKING:
+    from ..pattern import Pattern
+
+NAME = "stranger"
+MARK = b"@stranger"
+"""What the frames of a stranger begin with, where they can: so a property can leave them out."""
+
+GOOD = MARK + b" means well"
+PATIENCE_MS = 1000
+"""How long a stranger waits for the answer to a good request."""
+
+HUGE_BYTES = 1_000_000
+
+
+class Stranger(Fault, frozen=True, tag="stranger"):
+    """A peer connects beside the clients, sends odd messages, and a good request after each.
+
+    Odd is: no delimiter, only a delimiter, an empty body, too many frames, a huge one, bytes
+    that are no UTF-8, routing ids of others, and the control words of the pattern, alone,
+    doubled and behind a body. It has struck when a node of the fleet has received one.
+
+    Args:
+        link: Where, a link that clients connect to.
+    """
+
+    summary = "a peer connects beside the clients and sends odd messages, and good ones after"
+    example = "stranger:link=frontend,at=0.001"
+
+    link: str
+    tells_itself = True
+
+    def strike(self, scene: Scene) -> None:
+        odd = odd_messages(scene.pattern)
+        good = good_message(scene.pattern, self.link)
+        scene.visit(NAME, self.link, talk_of(odd, good))
+
+
+def is_strangers(node: str, frames: Sequence[bytes]) -> bool:
+    """Whether a message is one of a stranger's, or an answer to one, wherever it is seen.
+
+    A message of empty frames alone is, since every body of the fleet carries its op id.
+    """
+    return (
+        node.startswith(NAME)
+        or any(frame.startswith((MARK, NAME.encode())) for frame in frames)
+        or not any(frames)
+    )
+
+
+def odd_messages(pattern: Pattern) -> list[list[bytes]]:
+    """Messages that no client of a pattern sends."""
+    layouts = " ".join(layout for hop in pattern.hops for layout in (hop.sent, hop.received))
+    words = [word.encode() for word in dict.fromkeys(re.findall(r'\["([^"]+)"\]', layouts))]
+    return [
+        [MARK],
+        [b""],
+        [b"", b""],
+        [b"", b"", b"", MARK],
+        [b"", MARK, *[b"more"] * 20],
+        [b"", MARK + bytes(HUGE_BYTES)],
+        [b"", MARK + b"\xff\xfe\xc3\x28"],
+        [b"", b"stranger-9", b"", MARK],
+        *(
+            message
+            for word in words
+            for message in ([word], [b"", word], [b"", word, word], [b"", MARK, word])
+        ),
+    ]
+
+
+def good_message(pattern: Pattern, link: str) -> list[bytes]:
+    """A request as a client sends it at a link, from a DEALER."""
+    hop = next(
+        hop
+        for hop in pattern.hops
+        if hop.carries == "request" and hop.link == link and hop.sender == "client"
+    )
+    text = adapted(hop.sent, pattern.link(link).socket_of("client"), "DEALER")
+    good = []
+    for part in re.findall(r"\[(.*?)\]", text):
+        if part.startswith("body"):
+            good.append(GOOD)
+        elif part.startswith('"'):
+            good.append(part.strip('"').encode())
+        else:
+            good.append({"": b"", "meta": b"META:userid=stranger"}.get(part, b"0"))
+    return good
+
+
+def talk_of(odd: list[list[bytes]], good: list[bytes]) -> Callable[[Any, Any, str], None]:
+    """What a stranger runs."""
+
+    def talk(context: Any, endpoints: str | list[str], name: str) -> None:
+        import zmq
+
+        for endpoint in [endpoints] if isinstance(endpoints, str) else endpoints:
+            socket = context.socket(zmq.DEALER)
+            socket.set(zmq.ROUTING_ID, name.encode())
+            socket.connect(endpoint)
+            for message in odd:
+                socket.send_multipart(message)
+                socket.send_multipart(good)
+                while socket.poll(PATIENCE_MS):
+                    if GOOD in socket.recv_multipart():
+                        break
+            socket.close(linger=0)
+
+    return talk
