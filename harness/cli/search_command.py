@@ -26,6 +26,13 @@ FOLDER = "reqrep-failures"
 @click.option("--minutes", type=float, help="How long to try.")
 @click.option("--jobs", type=int, help="Processes.  [default: one for each core]")
 @click.option("--property", "names", multiple=True, help="Judge this one; may be repeated.")
+@click.option(
+    "--faults",
+    default="promised",
+    show_default=True,
+    metavar="none|promised|random|KIND,...",
+    help="Kinds that may be in a plan: those under which all is promised, or all, or these.",
+)
 @click.option("--clients", type=int, help="Fleets of up to so many.  [default: 3]")
 @click.option("--workers", type=int, help="Likewise.  [default: 3]")
 @click.option("--requests", type=int, help="Up to so many requests in all.  [default: 12]")
@@ -45,6 +52,7 @@ def command(
     minutes: float | None,
     jobs: int | None,
     names: tuple[str, ...],
+    faults: str,
     clients: int | None,
     workers: int | None,
     requests: int | None,
@@ -88,6 +96,7 @@ def command(
                 bodies=None if body is None else bodies_of(body),
                 timeout_s=least.timeout_s if timeout is None else timeout,
                 transport=transport,
+                faults=() if exhaustive else _kinds(faults, transport),
                 seed=seed,
             ),
         )
@@ -99,6 +108,21 @@ def command(
                 space, names, scenarios, minutes, jobs, keep_going, Path(out), json_to, show
             )
         sys.exit(status)
+
+
+def _kinds(text: str, transport: str) -> tuple[str, ...] | None:
+    """The kinds of fault that a word or a list stands for."""
+    from ..simulated_reach import able
+
+    match text:
+        case "promised":
+            return None
+        case "none":
+            return ()
+        case "random":
+            return tuple(sorted(able(transport)))
+        case _:
+            return tuple(text.split(","))
 
 
 def _search(

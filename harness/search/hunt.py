@@ -17,7 +17,6 @@ from multiprocessing import get_context
 import msgspec
 
 from ..errors import MisuseError
-from ..property import Property
 from ..scenario import PatternName, Scenario
 from .shrink import Shrinker
 from .space import Limits, Space
@@ -52,15 +51,14 @@ class Batch(msgspec.Struct):
     seconds: float
 
 
-def run_batch(
-    space: Space, properties: list[Property], numbers: range, *, keep_going: bool
-) -> Batch:
+def run_batch(space: Space, names: tuple[str, ...], numbers: range, *, keep_going: bool) -> Batch:
     """Run the trials of these numbers; without `keep_going` up to the first break."""
     begun = time.perf_counter()
     tally, found = Tally(), dict[str, Found]()
     with laboratory():
         for number in numbers:
-            tried = attempt(space.trial(number), properties)
+            trial = space.trial(number)
+            tried = attempt(trial, promised(trial.scenario, names))
             tally.take(tried)
             if tried.broken is not None:
                 kind = breach(tried.broken)
@@ -158,7 +156,7 @@ class Search:
     def _here(self) -> Iterator[Batch]:
         with laboratory():
             for numbers in self._batches():
-                yield run_batch(self.space, self.properties, numbers, keep_going=self.keep_going)
+                yield run_batch(self.space, self.names, numbers, keep_going=self.keep_going)
 
     def _in_processes(self) -> Iterator[Batch]:
         pool = ProcessPoolExecutor(
@@ -187,13 +185,14 @@ class Search:
     ) -> Attempt:
         """The least attempt that breaks in the way of a break that was found."""
         with laboratory():
-            first = attempt(self.space.trial(found.number), self.properties)
-            return Shrinker(first, self.properties, on_step).run()
+            trial = self.space.trial(found.number)
+            properties = promised(trial.scenario, self.names)
+            return Shrinker(attempt(trial, properties), properties, on_step).run()
 
 
 # --- in another process ---------------------------------------------------------
 
-_prepared: tuple[Space, list[Property]]
+_prepared: tuple[Space, tuple[str, ...]]
 
 
 def _prepare(path: list[str], name: PatternName, limits: Limits, names: tuple[str, ...]) -> None:
@@ -202,10 +201,9 @@ def _prepare(path: list[str], name: PatternName, limits: Limits, names: tuple[st
     sys.path[:] = path
     # Ctrl-C is for the process that the user sees; it ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    space = Space(name.find(), limits)
-    _prepared = space, promised(Scenario(space.pattern), names)
+    _prepared = Space(name.find(), limits), names
 
 
 def _run_prepared(numbers: range, keep_going: bool) -> Batch:
-    space, properties = _prepared
-    return run_batch(space, properties, numbers, keep_going=keep_going)
+    space, names = _prepared
+    return run_batch(space, names, numbers, keep_going=keep_going)

@@ -90,7 +90,7 @@ class Searched:
     @property
     def never(self) -> list[str]:
         """What was never exercised, in words."""
-        return self.tally.never(self.properties, self.space.limits.faults)
+        return self.tally.never(self.properties, self.space.kinds)
 
     def __str__(self) -> str:
         told = [each.story for each in self.breaks]

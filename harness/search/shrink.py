@@ -19,6 +19,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from ..errors import MisuseError, NodeFailed
+from ..faults.draw import simpler, within
+from ..fleet import Fleet
 from ..property import Property
 from ..scenario import Scenario
 from ..workload import ClosedLoop, Constant, Sized, Workload
@@ -166,17 +168,25 @@ def plans(scenario: Scenario) -> Iterator[Scenario]:
     for index in range(len(scenario.faults)):
         yield scenario.replace(faults=scenario.faults[:index] + scenario.faults[index + 1 :])
     for clients in _fewer(fleet.clients):
-        yield from _valid(scenario, fleet=fleet.replace(clients=clients))
+        yield from _with_fleet(scenario, fleet.replace(clients=clients))
     if scenario.pattern.is_sizable:
         for workers in _fewer(fleet.workers):
-            yield from _valid(scenario, fleet=fleet.replace(workers=workers))
+            yield from _with_fleet(scenario, fleet.replace(workers=workers))
     for requests in _fewer(demand.requests):
         yield scenario.replace(workload=demand.replace(requests=requests))
     for plainer in _plainer(demand):
         if plainer != demand:
             yield scenario.replace(workload=plainer)
+    for index, fault in enumerate(scenario.faults):
+        for smaller in simpler(fault):
+            faults = (*scenario.faults[:index], smaller, *scenario.faults[index + 1 :])
+            yield from _valid(scenario, faults=faults)
     if scenario.seed:
         yield scenario.replace(seed=0)
+
+
+def _with_fleet(scenario: Scenario, fleet: Fleet) -> Iterator[Scenario]:
+    return _valid(scenario, fleet=fleet, faults=within(scenario.faults, scenario.pattern, fleet))
 
 
 def _fewer(number: int) -> list[int]:
@@ -203,7 +213,7 @@ def _plainer(demand: Workload) -> Iterator[Workload]:
 
 
 def _valid(scenario: Scenario, **changes: object) -> Iterator[Scenario]:
-    """The changed scenario, unless its parts do not fit together: a fault may name who is gone."""
+    """The changed scenario, unless its parts do not fit together."""
     try:
         yield scenario.replace(**changes)
     except MisuseError:

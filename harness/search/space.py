@@ -9,12 +9,16 @@ whoever runs it, so it matters not how many processes share a search.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from random import Random
 
 from ..errors import MisuseError
+from ..faults import KINDS, Fault, check
+from ..faults.draw import drawn
 from ..fleet import Fleet
-from ..pattern import Pattern
+from ..pattern import Pattern, no_such
 from ..scenario import Scenario
+from ..simulated_reach import able
 from ..values import Value, require_count
 from ..workload import (
     Bodies,
@@ -48,7 +52,8 @@ class Limits(Value, frozen=True):
         service: How long the work takes; None draws it.
         timeout_s: How long an op may stay open, in virtual seconds.
         transport: Whose rules hold.
-        faults: The kinds of fault that may be in a plan.
+        faults: The kinds of fault that may be in a plan; None for those under which the
+            pattern promises all that it promises.
         most_faults: How many faults one plan may have.
         seed: The master seed.
     """
@@ -59,7 +64,7 @@ class Limits(Value, frozen=True):
     service: tuple[ServiceTime, ...] | None = None
     timeout_s: float = 5.0
     transport: str = "tcp"
-    faults: tuple[str, ...] = ()
+    faults: tuple[str, ...] | None = None
     most_faults: int = 3
     seed: int = 0
 
@@ -67,6 +72,9 @@ class Limits(Value, frozen=True):
         require_count("Limits.requests", self.requests)
         require_count("Limits.most_faults", self.most_faults)
         require_count("Limits.seed", self.seed, least=0)
+        for kind in self.faults or ():
+            if kind not in KINDS:
+                raise MisuseError(no_such("fault", kind, list(KINDS)))
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,19 @@ class Space:
         """Whether a client keeps one request open."""
         return hasattr(self.pattern.role("client").program, "call")
 
+    @cached_property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of fault that may be in a plan."""
+        if self.limits.faults is not None:
+            return self.limits.faults
+        here = able(self.limits.transport)
+        promises = self.pattern.promises
+        return tuple(
+            kind
+            for kind in KINDS
+            if kind in here and kind != "noop" and all(kind in p.under for p in promises)
+        )
+
     @property
     def plain(self) -> Scenario:
         """The scenario at the limits, with nothing drawn."""
@@ -104,8 +125,11 @@ class Space:
         clients = random.randint(1, self.limits.fleet.clients)
         workers = random.randint(1, self.limits.fleet.workers)
         fleet = Fleet(clients, workers if self.pattern.is_sizable else self.pattern.fleet.workers)
-        scenario = Scenario(self.pattern, fleet, self._workload(random), random.getrandbits(32))
-        return Trial(self._with_faults(scenario, random), self.limits.transport, _decider(random))
+        workload = self._workload(random)
+        seed = random.getrandbits(32)
+        faults = self._faults(random, fleet, workload)
+        scenario = Scenario(self.pattern, fleet, workload, seed, faults)
+        return Trial(scenario, self.limits.transport, _decider(random))
 
     def _workload(self, random: Random) -> Workload:
         window = 1 if self.is_lockstep else random.choice((1, 2, 4))
@@ -119,11 +143,21 @@ class Space:
             timeout_s=self.limits.timeout_s,
         )
 
-    def _with_faults(self, scenario: Scenario, random: Random) -> Scenario:
-        kinds = [kind for kind in self.limits.faults if random.random() < 0.5]
+    def _faults(self, random: Random, fleet: Fleet, workload: Workload) -> tuple[Fault, ...]:
+        """A plan of some of the kinds, and more often than not of few faults."""
+        kinds = [kind for kind in self.kinds if random.random() < 0.5]
         if not kinds:
-            return scenario
-        raise MisuseError("faults are not drawn yet")
+            return ()
+        plan: tuple[Fault, ...] = ()
+        for _ in range(random.randint(0, self.limits.most_faults)):
+            fault = drawn(KINDS[random.choice(kinds)], random, self.pattern, fleet, workload)
+            try:
+                check((*plan, *([fault] if fault else [])), self.pattern, fleet, workload)
+            except MisuseError:
+                continue  # It strikes who is dead by then.
+            if fault is not None:
+                plan = (*plan, fault)
+        return plan
 
 
 def _decider(random: Random) -> Decider:

@@ -49,7 +49,8 @@ class Tally(msgspec.Struct):
         self.scenarios += 1
         self.events += len(tried.history)
         _add(self.behaviours, [tried.behaviour])
-        struck = {event.text.partition(" ")[0] for event in tried.history.of("fault")}
+        plan = tried.trial.scenario.faults
+        struck = {plan[event.number].kind for event in tried.history.of("fault")} if plan else set()
         _add(self.struck, struck)
         _add(
             self.judged,

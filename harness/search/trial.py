@@ -13,6 +13,7 @@ from hashlib import blake2b
 
 from ..catalogue import claim
 from ..errors import HarnessBug, PropertyBroken
+from ..exercised import promised_under
 from ..history import History
 from ..property import Property, Verdict, judge
 from ..scenario import Scenario
@@ -115,16 +116,18 @@ def breach(verdict: Verdict) -> str:
 
 
 def promised(scenario: Scenario, names: Sequence[str] = ()) -> list[Property]:
-    """The properties that a search of a scenario judges.
+    """The properties that a trial of a scenario judges.
 
     Args:
-        scenario: What is searched.
-        names: Of properties; empty takes all that its pattern promises.
+        scenario: What is tried.
+        names: Of properties; empty takes all that its pattern promises under its faults.
 
     Raises:
         MisuseError: There is no property of that name.
     """
-    return [claim(name) for name in names or [p.property for p in scenario.pattern.promises]]
+    if names:
+        return [claim(name) for name in names]
+    return [claim(promise.property) for promise in promised_under(scenario)[0]]
 
 
 def attempt(

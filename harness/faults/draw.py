@@ -1,0 +1,114 @@
+"""Draws faults for a search, and makes them smaller for a shrinking.
+
+A field is drawn by what it is called, so a new kind needs nothing here unless it has a field
+of a new name. What does not fit the scenario, such as a node that is not at the link, is
+drawn once more: `check` is the judge of that, as for any plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from random import Random
+from typing import Any
+
+import msgspec
+
+from ..errors import MisuseError
+from ..fleet import Fleet
+from ..pattern import Pattern
+from ..workload import Workload
+from .fault import POINTS, Fault, OnService, Upon, When
+from .plan import check
+from .scene import DIRECTIONS, node_names
+
+TIMES_S = (0.0, 0.0005, 0.001, 0.002, 0.005, 0.02, 0.1)
+"""When a fault may strike: small runs are over in milliseconds."""
+
+_CHOICES: dict[str, tuple[Any, ...]] = {
+    "lasts": (0.0005, 0.002, 0.01, 0.1, 1.0),
+    "after_s": (0.0, 0.001, 0.05, 0.5),
+    "by_s": (0.002, 0.05, 0.3, 1.0),
+    "nth": (1, 1, 2, 3),
+    "direction": tuple(DIRECTIONS),
+    "least_ms": (0, 0.1, 1),
+    "greatest_ms": (1, 5, 20),
+}
+
+ATTEMPTS = 20
+"""How often a fault is drawn before it is left out: not each kind fits each pattern."""
+
+
+def drawn(
+    kind: type[Fault], random: Random, pattern: Pattern, fleet: Fleet, workload: Workload
+) -> Fault | None:
+    """A fault of a kind that fits a scenario; None if none was found."""
+    for _ in range(ATTEMPTS):
+        values: dict[str, Any] = {}
+        for field in msgspec.structs.fields(kind):
+            optional = not field.required and random.random() < 0.5
+            match field.name:
+                case "at":
+                    values["at"] = _when(kind, random, pattern, fleet)
+                case "link" if not optional:
+                    values["link"] = random.choice(pattern.links).name
+                case "node" if not optional:
+                    values["node"] = random.choice(node_names(pattern, fleet))
+                case name if name in _CHOICES:
+                    values[name] = random.choice(_CHOICES[name])
+        try:
+            fault = kind(**values)
+            check((fault,), pattern, fleet, workload)
+        except MisuseError:
+            continue
+        return fault
+    return None
+
+
+def _when(kind: type[Fault], random: Random, pattern: Pattern, fleet: Fleet) -> When:
+    if issubclass(kind, OnService) or random.random() < 0.5:
+        return random.choice(TIMES_S)
+    node = random.choice([None, *node_names(pattern, fleet)])
+    return Upon(random.choice(list(POINTS)), node, random.choice((1, 1, 2, 3)))
+
+
+def simpler(fault: Fault) -> Iterator[Fault]:
+    """The same fault with one field shorter to read: what a shrinking tries."""
+    for field in msgspec.structs.fields(fault):
+        value = getattr(fault, field.name)
+        tried: list[Any] = []
+        if field.name == "at":
+            tried = [0.0]
+            if isinstance(value, Upon):
+                tried += [value.replace(node=None), value.replace(count=1)]
+        elif field.name == "nth":
+            tried = [1]
+        elif field.name in ("lasts", "by_s", "after_s"):
+            tried = [0.1, 1.0]
+        elif not field.required and field.default is not msgspec.NODEFAULT:
+            tried = [field.default]
+        for other in tried:
+            try:
+                candidate: Fault = fault.replace(**{field.name: other})
+            except MisuseError:
+                continue
+            if len(repr(candidate)) < len(repr(fault)):
+                yield candidate
+
+
+def within(faults: Sequence[Fault], pattern: Pattern, fleet: Fleet) -> tuple[Fault, ...]:
+    """The same faults in a smaller fleet: who is gone is replaced by the last of its role."""
+    nodes = node_names(pattern, fleet)
+
+    def there(name: str) -> str:
+        role = name.rpartition("-")[0]
+        return name if name in nodes else [n for n in nodes if n.rpartition("-")[0] == role][-1]
+
+    def moved(fault: Fault) -> Fault:
+        changes: dict[str, Any] = {}
+        if (node := fault.where[1]) is not None:
+            changes["node"] = there(node)
+        if isinstance(fault.at, Upon) and fault.at.node is not None:
+            changes["at"] = fault.at.replace(node=there(fault.at.node))
+        return fault.replace(**changes) if changes else fault
+
+    return tuple(map(moved, faults))
