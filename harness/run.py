@@ -59,7 +59,7 @@ class Report:
         scenario: What was run.
         world, transport: Where.
         history: What happened.
-        verdicts: What each promised property says of it.
+        verdicts: What each promised property says of it that can be judged in this world.
         simulated: What only a simulated run can tell; None for a real one.
     """
 
@@ -148,7 +148,8 @@ def run(
     if world not in WORLDS:
         raise MisuseError(no_such("world", world, list(WORLDS)))
     transport = transport or TRANSPORT_OF[world]
-    properties = [claim(promise.property) for promise in planned.pattern.promises]
+    promised = (claim(promise.property) for promise in planned.pattern.promises)
+    properties = [each for each in promised if each.only_in in ("", world)]
     about = {
         "scenario": repr(planned),
         "world": world,

@@ -22,6 +22,7 @@ PROMISED_BY_ALL = (
     Promise("exactly-once"),
     Promise("progress"),
     Promise("robustness"),
+    Promise("ownership"),
     Promise("shutdown"),
 )
 """What every pattern of ours promises as long as nothing goes wrong."""
