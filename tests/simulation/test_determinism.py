@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 
-import reqrep
-
 from .digests import digests
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +36,7 @@ def test_it(part):
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What was imported here is what is imported there, under the same entry points."""
+    """What is imported there is what is tested here, under the same entry points."""
     folder = tmp_path_factory.mktemp("metadata")
     ours = distribution("reqrep")
     metadata = folder / f"reqrep-{ours.version}.dist-info"
@@ -47,7 +45,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         text = ours.read_text(name)
         assert text is not None
         metadata.joinpath(name).write_text(text)
-    here = [str(folder), str(ROOT), str(Path(reqrep.__file__).parents[1])]
+    # The sources, since what is installed for this Python may not be for another.
+    here = [str(folder), str(ROOT), str(ROOT / "src")]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(here)}
 
 
