@@ -126,11 +126,14 @@ class Property:
         name: What a person types: `reply-identity`.
         summary: The claim in one line.
         checker: Makes a checker for one scenario.
+        only_in: The one world whose histories tell; a run in another does not judge it, since
+            `holds` would say nothing there. Empty if all do.
     """
 
     name: str
     summary: str
     checker: Callable[[Scenario, Lens], Checker] = field(compare=False)
+    only_in: str = ""
 
 
 def has_strangers(scenario: Scenario) -> bool:

@@ -63,7 +63,8 @@ class Report:
         scenario: What was run.
         world, transport: Where.
         history: What happened.
-        verdicts: What each property says of it that is promised under the faults of the plan.
+        verdicts: What each property says of it that is promised under the faults of the plan, and
+            that can be judged in this world.
         simulated: What only a simulated run can tell; None for a real one.
         not_promised: The promises that do not cover these faults, in sentences.
     """
@@ -166,7 +167,8 @@ def run(
         raise MisuseError(no_such("world", world, list(WORLDS)))
     transport = transport or TRANSPORT_OF[world]
     promises, not_promised = promised_under(planned)
-    properties = [claim(promise.property) for promise in promises]
+    named = (claim(promise.property) for promise in promises)
+    properties = [each for each in named if each.only_in in ("", world)]
     about = {
         "scenario": repr(planned),
         "world": world,

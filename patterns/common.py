@@ -27,6 +27,7 @@ PROMISED_BY_ALL = (
     Promise("exactly-once", ALWAYS),
     Promise("progress", GENTLE | {"stranger"}),
     Promise("robustness", LOSING | {"stranger"}),
+    Promise("ownership", ALWAYS),
     Promise("shutdown", ALWAYS),
 )
 """What every pattern of ours promises; none asks again, so a lost message leaves its op open."""

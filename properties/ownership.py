@@ -3,8 +3,7 @@
 A socket may be handed from one thread to another, as long as only one uses it; libzmq
 does not check, and two at once end in lost frames, in an assertion, or in nothing at all,
 until one day. The simulated world sees who is in a call when another thread makes one, and
-writes it down; a world of real sockets does not tell, so that the verdict there is of no
-account.
+writes it down; a world of real sockets does not tell, and is not judged.
 
 Source: zmq_socket(3), "Thread safety".
 """
@@ -38,4 +37,5 @@ OWNERSHIP = Property(
     "ownership",
     "a socket is used by one thread at a time: the one that made it or that it was handed to",
     OwnershipChecker,
+    only_in="simulated",
 )

@@ -188,8 +188,11 @@ class SocketForEachThreadClient:
     def __init__(self, context: Context, endpoints: list[str]) -> None:
         self.context = context
         self.endpoints = endpoints
-        self.local = threading.local()
+        self.local = self.make_local()
         self.first = self.socket()
+
+    def make_local(self) -> threading.local:
+        return threading.local()
 
     def socket(self) -> zmq.Socket[bytes]:
         if not hasattr(self.local, "socket"):
@@ -215,6 +218,16 @@ class SocketForEachThreadClient:
     def close(self) -> None:
         assert self.socket() is self.first
         self.first.close(0)
+
+
+EARLY_LOCAL = threading.local()
+
+
+class ModuleLocalClient(SocketForEachThreadClient):
+    """The same, and all clients share a `threading.local` at the top of a module."""
+
+    def make_local(self) -> threading.local:
+        return EARLY_LOCAL
 
 
 def device_broker(context: Context, frontend: str, backend: str) -> None:
@@ -400,6 +413,8 @@ class ClockAndChanceClient(ReqClient):
         words = [
             f"{wall_time():.6f} {monotonic():.6f} {perf_counter() - begun:.9f}",
             str(uuid.uuid4()),
+            str(uuid.uuid1()),
+            f"{uuid.getnode():x}",
             os.urandom(8).hex(),
             secrets.token_hex(8),
             str(random.Random().random()),

@@ -6,11 +6,11 @@ import queue
 import threading
 from typing import Any
 
-import pytest
 import zmq
 
 import reqrep
-from reqrep import Event, Fleet, History, Scenario, Verdict, Workload
+from reqrep import Event, Fleet, History, Report, Scenario, Verdict, Workload
+from reqrep.harness.catalogue import pattern_names
 from reqrep.harness.property import judge
 from reqrep.harness.simulated import SimulatedWorld
 from reqrep.patterns.common import Body, Context, Handle
@@ -30,6 +30,10 @@ def run(**programs: Any) -> tuple[History, Verdict]:
 
 def found(history: History) -> list[Event]:
     return [event for event in history if event.kind == "ownership"]
+
+
+def verdict_of(report: Report) -> Verdict | None:
+    return next((each for each in report.verdicts if each.property == "ownership"), None)
 
 
 class SharesItsSocket(ReqClient):
@@ -107,8 +111,22 @@ def test_a_socket_may_change_hands() -> None:
     assert verdict.facts > 0
 
 
-@pytest.mark.parametrize("name", ["req-rep", "broker", "broker-proxy", "load-balancing"])
-def test_our_own_patterns_share_no_socket(name: str) -> None:
-    world = SimulatedWorld(Scenario(reqrep.pattern(name)), "tcp")
-    world.run()
-    assert found(world.recorder.history({})) == []
+def test_every_pattern_promises_it_where_it_can_be_told() -> None:
+    for name in pattern_names():
+        report = reqrep.run(Scenario(reqrep.pattern(name)), "simulated")
+        verdict = verdict_of(report)
+        assert verdict is not None, name
+        assert verdict.outcome == "holds", str(report)
+        assert verdict.facts > 0
+        assert found(report.history) == []
+
+
+def test_a_program_that_shares_its_socket_breaks_the_promise_of_its_pattern() -> None:
+    pattern = reqrep.pattern("req-rep").with_roles(client=SharesItsSocket)
+    report = reqrep.run(Scenario(pattern, Fleet(1, 1), Workload(4)), "simulated")
+    assert report.exit_status == 1
+    assert [verdict.property for verdict in report.of("broken")] == ["ownership"]
+
+
+def test_real_sockets_do_not_tell_so_it_is_not_judged_there() -> None:
+    assert verdict_of(reqrep.run("req-rep", "threads")) is None

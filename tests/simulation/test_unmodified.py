@@ -6,12 +6,14 @@ import asyncio
 import sys
 import time
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 import reqrep
 from reqrep import Fleet, History, Pattern, Scenario, Workload
 from reqrep.harness.pattern import Hop, Link, Role
+from reqrep.harness.seam.virtual import EPOCH_S, HARDWARE_ADDRESS
 from reqrep.harness.simulated import SimulatedWorld
 from reqrep.patterns.broker import rep_worker
 from reqrep.patterns.common import PROMISED_BY_ALL
@@ -54,25 +56,26 @@ def req_rep(**changed: Any) -> Pattern:
 
 
 UNMODIFIED = {
-    "asyncio server": req_rep(server=programs.asyncio_server),
-    "asyncio server, a loop for each call": req_rep(
+    "zmq.asyncio REP": req_rep(server=programs.asyncio_server),
+    "zmq.asyncio REQ and REP, a loop for each call": req_rep(
         server=programs.asyncio_server, client=programs.LoopForEachCallClient
     ),
-    "asyncio server, a kept loop": req_rep(
+    "zmq.asyncio REQ and REP, a kept loop": req_rep(
         server=programs.asyncio_server, client=programs.KeptLoopClient
     ),
     "asyncio server, a task for each request": ROUTING_SERVER.with_roles(
         server=programs.concurrent_server, client=programs.KeptLoopClient
     ),
     "asyncio client that waits in vain": req_rep(client=programs.ImpatientClient),
-    "threads behind a proxy": ROUTING_SERVER,
-    "ThreadDevice": reqrep.pattern("broker-proxy").with_roles(
+    "zmq.proxy over inproc and five worker threads": ROUTING_SERVER,
+    "zmq.devices.ThreadDevice": reqrep.pattern("broker-proxy").with_roles(
         broker=programs.device_broker, worker=rep_worker
     ),
     "queues, events, timers": req_rep(server=programs.worker_with_a_queue),
     "threading.local": req_rep(client=programs.SocketForEachThreadClient),
-    "subclasses": req_rep(client=programs.SubclassClient),
-    "a context imported early": req_rep(server=programs.early_context_server),
+    "threading.local at the top of a module": req_rep(client=programs.ModuleLocalClient),
+    "a subclass of zmq.Socket": req_rep(client=programs.SubclassClient),
+    "from zmq import Context, taken early": req_rep(server=programs.early_context_server),
     "Poller": req_rep(server=programs.polling_server),
     "select": req_rep(server=programs.selecting_server),
     "selectors": req_rep(server=programs.selectors_server),
@@ -104,6 +107,29 @@ def test_a_coroutine_waits_as_long_as_it_said_on_the_clock_of_the_run() -> None:
     assert sent_words(history, b"cancel") == {b"cancel 0.100"}
 
 
+def test_an_early_threading_local_is_afterwards_what_it_was() -> None:
+    before = programs.EARLY_LOCAL
+    programs.EARLY_LOCAL.mine = "kept"
+    history_of(UNMODIFIED["threading.local at the top of a module"])
+    assert programs.EARLY_LOCAL is before
+    assert vars(before) == {"mine": "kept"}
+    del before.mine
+
+
+def test_ids_made_of_the_time_have_the_time_and_the_address_of_the_run() -> None:
+    words = [
+        str(word, "ascii")
+        for word in sent_words(history_of(UNMODIFIED["time and chance"]), b"")
+        if len(word) == 36
+    ]
+    made = [UUID(word) for word in words]
+    of_time = [each for each in made if each.version == 1]
+    assert len(of_time) == 30
+    assert {each.node for each in of_time} == {HARDWARE_ADDRESS}
+    begun = (EPOCH_S * 10**7) + 0x01B21DD213814000  # Since 1582, in 100 ns.
+    assert all(begun <= each.time < begun + 10**7 for each in of_time)
+
+
 def test_names_of_threads_count_within_their_node() -> None:
     history = history_of(UNMODIFIED["time and chance"])
     assert sent_words(history, b"Thread-") == {b"Thread-%d" % n for n in range(1, 11)}
@@ -126,7 +152,7 @@ def test_hours_pass_in_no_time() -> None:
 def test_afterwards_asyncio_is_what_it_was() -> None:
     hooks = sys.get_asyncgen_hooks()
     init = asyncio.SelectorEventLoop.__init__
-    history_of(UNMODIFIED["asyncio server, a kept loop"])
+    history_of(UNMODIFIED["zmq.asyncio REQ and REP, a kept loop"])
 
     async def loop_time() -> float:
         return asyncio.get_running_loop().time()
