@@ -41,10 +41,10 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     ours = distribution("reqrep")
     metadata = folder / f"reqrep-{ours.version}.dist-info"
     metadata.mkdir()
-    for name in ("METADATA", "entry_points.txt"):
-        text = ours.read_text(name)
-        assert text is not None
-        metadata.joinpath(name).write_text(text)
+    # A folder that was built in holds the metadata under another name.
+    about = ours.read_text("METADATA") or ours.read_text("PKG-INFO")
+    metadata.joinpath("METADATA").write_text(about or "")
+    metadata.joinpath("entry_points.txt").write_text(ours.read_text("entry_points.txt") or "")
     # The sources, since what is installed for this Python may not be for another.
     here = [str(folder), str(ROOT), str(ROOT / "src")]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(here)}
