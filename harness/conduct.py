@@ -91,6 +91,7 @@ class Conductor(ABC):
         self._progress = progress
         self._start_timeout_s = start_timeout_s
         self._stop_timeout_s = stop_timeout_s
+        self._tick_s = TICK_S
         self._endpoints = endpoints
         self._nodes: dict[str, Node] = {}
         self._changed = changed
@@ -242,7 +243,7 @@ class Conductor(ABC):
                     raise self._error
                 if self._progress is not None:
                     self._progress([node.driver for node in clients if node.driver is not None])
-                self._changed.wait(TICK_S)
+                self._changed.wait(self._tick_s)
             self._await_one_way_ops()
         # The clients leave while the others are still there to be taken leave of.
         self._finished.set()
@@ -272,7 +273,7 @@ class Conductor(ABC):
         )
         deadline = self._now_s() + demand.timeout_s
         while len(self._one_way_executed) < due and self._now_s() < deadline:
-            self._changed.wait(TICK_S)
+            self._changed.wait(self._tick_s)
 
     def _note_of(self, node: Node) -> Callable[..., None]:
         """Writes down what the service of a worker does."""
