@@ -95,6 +95,7 @@ class Conductor(ABC):
         self._progress = progress
         self._start_timeout_s = start_timeout_s
         self._stop_timeout_s = stop_timeout_s
+        self._tick_s = TICK_S
         self._endpoints = endpoints
         self._nodes: dict[str, Node] = {}
         self._changed = changed
@@ -327,7 +328,7 @@ class Conductor(ABC):
                 self._progress([node.driver for node in clients if node.driver is not None])
             if self._chaos is not None:
                 self._chaos.tick()
-            self._changed.wait(TICK_S)
+            self._changed.wait(self._tick_s)
         self._await_one_way_ops()
 
     def _await_stragglers(self, clients: list[Node]) -> None:
@@ -356,7 +357,7 @@ class Conductor(ABC):
         due = self._answers_due(lambda addressee: addressee is None)
         deadline = self._now_s() + self.scenario.demand.timeout_s
         while len(self._one_way_executed) < due and self._now_s() < deadline:
-            self._changed.wait(TICK_S)
+            self._changed.wait(self._tick_s)
 
     def _answers_due(self, counts: Callable[[int | None], bool]) -> int:
         """How many requests are made whose addressee counts."""

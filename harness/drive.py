@@ -132,9 +132,8 @@ class Driver:
         planned = self._planned
         think_ns = self._think_ns()
         for number, body in enumerate(islice(self._bodies, self._count)):
-            now_ns = clock()
-            planned_ns = next(planned) if planned else now_ns + think_ns
-            if planned_ns > now_ns:
+            planned_ns = next(planned) if planned else clock() + think_ns
+            if planned or think_ns:
                 stage.sleep_until(planned_ns)
             if stage.stopping:
                 return

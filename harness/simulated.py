@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .conduct import START_TIMEOUT_S, STOP_TIMEOUT_S, Conductor, Progress
+from .conduct import START_TIMEOUT_S, STOP_TIMEOUT_S, TICK_S, Conductor, Progress
 from .endpoints import Endpoints
 from .errors import NodeFailed
 from .history.recorder import Recorder
@@ -134,6 +134,8 @@ class SimulatedWorld(Conductor):
             start_timeout_s=start_timeout_s,
             stop_timeout_s=stop_timeout_s,
         )
+        # Nobody looks on while hours pass, but each look is a turn.
+        self._tick_s = max(TICK_S, scenario.demand.timeout_s / 100)
         self.outcome: Outcome | None = None
         self._shared: Context | None = None
         self._contexts: list[Context] = []

@@ -23,7 +23,7 @@ from ..simulation.constants import SimulatedError
 from ..simulation.poll import poll as _core_poll
 from ..simulation.proxy import proxy as _core_proxy
 from . import seat as seats
-from .mixins import plain_recv_multipart, plain_send_multipart
+from .mixins import plain_recv_multipart, plain_send_multipart, recv_multipart, send_multipart
 from .seat import Listener, Seat
 from .tap import SNDMORE, Tap, frame_bytes, option_name, taps, text_of
 
@@ -162,8 +162,10 @@ class SimulatingSeat(Seat):
     ) -> Tap:
         if shadow:
             socket.context = self.context
-            vars(socket)["_number"] = taps[shadow].number
-            return taps[shadow]
+            tap = taps[shadow]
+            assert isinstance(tap, SimulatingTap)
+            tap.serve(socket)
+            return tap
         if context is None or kind == -1:
             raise TypeError("Socket needs a context and a socket type")
         socket.context = context
@@ -180,7 +182,7 @@ class SimulatingSeat(Seat):
         except SimulatedError as error:
             raise _zmq_error(error) from None
         tap = SimulatingTap(self, socket, core)
-        vars(socket)["_number"] = tap.number
+        tap.serve(socket)
         return tap
 
     def _check_class(self, kind: type) -> None:
@@ -241,8 +243,19 @@ class SimulatingTap(Tap):
 
     # --- messages -------------------------------------------------------------
     #
-    # Every message of a run passes `send_multipart` and `recv_multipart`. Both write it down
-    # themselves, as `crossed` does, since each call counts here.
+    # Nearly all messages are whole and pass `send_whole` and `recv_whole`. Each call counts there:
+    # a socket of an ordinary class holds the two itself, and they write down what passes as
+    # `crossed` does. Shadows, and classes of a program's own, come through the mixin.
+
+    def serve(self, socket: Any) -> None:
+        """Stand behind a socket, which may be a shadow of the one that was opened."""
+        own, kind = vars(socket), type(socket)
+        own["_number"] = self.number
+        if socket is self.socket():
+            if kind.send_multipart is send_multipart and kind.send is zmq.Socket.send:
+                own["send_multipart"] = self.send_whole
+            if kind.recv_multipart is recv_multipart and kind.recv is zmq.Socket.recv:
+                own["recv_multipart"] = self.recv_whole
 
     def send(self, socket: Any, data: Any, flags: int, copy: bool, track: bool) -> Any:
         if self._waiters:
@@ -290,33 +303,60 @@ class SimulatingTap(Tap):
     def send_multipart(
         self, socket: Any, parts: Any, flags: int, copy: bool, track: bool, more: dict[str, Any]
     ) -> Any:
-        if not copy or flags & SNDMORE or self._outgoing or not parts or more:
-            return plain_send_multipart(socket, parts, flags, copy, track, **more)
+        if (
+            type(socket).send is zmq.Socket.send
+            and parts
+            and all(type(part) is bytes for part in parts)
+            and copy
+            and not (flags & SNDMORE or self._outgoing or more)
+        ):
+            return self.send_whole(parts, flags)
+        return plain_send_multipart(socket, parts, flags, copy, track, **more)
+
+    def send_whole(
+        self,
+        msg_parts: Any,
+        flags: int = 0,
+        copy: bool = True,
+        track: bool = False,
+        **more: Any,
+    ) -> Any:
+        """`send_multipart` of a socket of an ordinary class."""
+        if flags or not copy or self._outgoing or not msg_parts or more:
+            if not copy or flags & SNDMORE or self._outgoing or not msg_parts or more:
+                return plain_send_multipart(self.socket(), msg_parts, flags, copy, track, **more)
+            flags = int(flags)
         is_long = False
-        for part in parts:
+        for part in msg_parts:
             if type(part) is not bytes:
-                return plain_send_multipart(socket, parts, flags, copy, track, **more)
+                return plain_send_multipart(self.socket(), msg_parts, flags, copy, track)
             if len(part) > LONG_BYTES:
                 is_long = True
         if self._waiters:
             self.used("send_multipart")
         try:
-            self.core.send_message(parts, flags)
+            self.core.send_message(msg_parts, flags)
         except SimulatedError as error:
             raise self._refused("send", error) from None
         if self._agains:
             self._end_of_agains()
-        frames = kept(parts) if is_long else tuple(parts)
+        frames = kept(msg_parts) if is_long else tuple(msg_parts)
         self._append((self._scheduler.now_ns, self._node, "send", self.number, "", frames))
         return None
 
     def recv_multipart(self, socket: Any, flags: int, copy: bool, track: bool) -> Any:
+        if type(socket).recv is zmq.Socket.recv and copy and not self._incoming:
+            return self.recv_whole(flags)
+        return plain_recv_multipart(socket, flags, copy, track)
+
+    def recv_whole(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
+        """`recv_multipart` of a socket of an ordinary class."""
         if not copy or self._incoming:
-            return plain_recv_multipart(socket, flags, copy, track)
+            return plain_recv_multipart(self.socket(), flags, copy, track)
         if self._waiters:
             self.used("recv_multipart")
         try:
-            parts = self.core.recv_message(flags)
+            parts = self.core.recv_message(int(flags) if flags else 0)
         except SimulatedError as error:
             raise self._refused("recv", error) from None
         if self._agains:
@@ -478,8 +518,10 @@ def zmq_poll(sockets: Any, timeout: int = -1) -> list[tuple[Any, int]]:
         items.append(tap.polled.get(flags) or tap.poll_item(flags))
     if not items:
         return []
+    if type(timeout) is not int:
+        timeout = int(timeout)
     try:
-        events = _core_poll(seat.scheduler, items, int(timeout))
+        events = _core_poll(seat.scheduler, items, timeout)
     except SimulatedError as error:
         if error.errno == zmq.ETERM:
             seat.met_the_end()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 from typing import Any
 
 import pytest
 import zmq
 
 import reqrep
-from reqrep import Constant, Fleet, MisuseError, NodeFailed, Scenario, Workload
+from reqrep import Constant, Fleet, MisuseError, NodeFailed, OpenLoop, Scenario, Workload
 from reqrep.harness.catalogue import pattern_names
 from reqrep.harness.run import first_difference
 from reqrep.patterns.common import Body, Context, Handle
@@ -54,6 +56,59 @@ def test_a_second_of_service_takes_no_time() -> None:
     assert report.simulated is not None
     assert report.simulated.virtual_seconds > 600
     assert time.monotonic() - begun < 5
+
+
+def test_planned_requests_are_due_from_the_beginning_of_the_load() -> None:
+    workload = Workload(8, OpenLoop(1000))
+    history = reqrep.run(
+        Scenario(reqrep.pattern("load-balancing"), Fleet(4, 3), workload), "simulated"
+    ).history
+    connected = [event.time_ns for event in history if event.kind == "connected"]
+    planned = sorted(event.number for event in history if event.kind == "invoke")
+    assert max(connected) <= planned[0]
+    assert [time_ns - planned[0] for time_ns in planned] == [n * 1_000_000 for n in range(8)]
+
+
+def test_what_a_run_leaves_is_freed_without_a_collector() -> None:
+    left: list[weakref.ref[Any]] = []
+
+    class Leaves(ReqClient):
+        def __init__(self, context: Context, endpoints: list[str]) -> None:
+            super().__init__(context, endpoints)
+            left.extend(map(weakref.ref, (self, context, self.socket, zmq.Context.instance())))
+
+    gc.collect()
+    gc.disable()
+    try:
+        pattern = reqrep.pattern("load-balancing").with_roles(client=Leaves)
+        report = reqrep.run(Scenario(pattern, Fleet(2, 2), Workload(4)), "simulated")
+        assert report.holds, str(report)
+        assert len(left) == 8
+        assert [ref() for ref in left if ref() is not None] == []
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("world", ["simulated", "threads"])
+def test_a_send_of_a_class_of_the_programs_own_is_called_for_each_frame(world: str) -> None:
+    sent: list[Any] = []
+
+    class Counted(zmq.Socket[Any]):
+        def send(self, data: Any, *args: Any, **keywords: Any) -> Any:
+            sent.append(data)
+            return super().send(data, *args, **keywords)
+
+    class Counts(ReqClient):
+        def __init__(self, context: Context, endpoints: list[str]) -> None:
+            self.socket = context.socket(zmq.REQ, socket_class=Counted)
+            for endpoint in endpoints:
+                self.socket.connect(endpoint)
+
+    pattern = reqrep.pattern("req-rep").with_roles(client=Counts)
+    workload = Workload(3, bodies=reqrep.Sized(frames=2))
+    report = reqrep.run(Scenario(pattern, Fleet(1, 1), workload), world)
+    assert report.holds, str(report)
+    assert len(sent) == 6
 
 
 # --- programs that do not do their part -----------------------------------------
