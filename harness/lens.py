@@ -21,8 +21,8 @@ from .history.event import OUTCOMES
 from .ops import Ops
 from .pattern import Hop, Pattern
 
-LEARNED = ("link", "socket", "bind", "connect")
-"""The kinds of event that tell what sockets are there for."""
+_TELL_OF_SOCKETS = frozenset({"link", "socket", "bind", "connect"})
+_END_OPS = frozenset(OUTCOMES)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,25 +115,29 @@ class Lens:
         read of a socket that serves no link, which is the node's own affair. When an event is
         given, `ops` is what was known before it; only an `invoke` is known already.
         """
-        of_sockets, ops = self._of_sockets, self.ops
+        ops = self.ops
         known_by, seen, strangers = ops.known_by, ops.seen, self._strangers
+        sending, receiving = self._of_sockets["send"].get, self._of_sockets["recv"].get
         for event in events:
             kind = event.kind
-            sides = of_sockets.get(kind)
-            if sides is None:
-                if kind in LEARNED:
+            if kind == "send":
+                side = sending(event.socket)
+            elif kind == "recv":
+                side = receiving(event.socket)
+            else:
+                if kind in _TELL_OF_SOCKETS:
                     self._learn(event)
                 elif kind == "invoke":
-                    ops.asked[event.op] = event
+                    ops.ask(event)
                 yield event, None, None
-                if kind in OUTCOMES:
+                if kind in _END_OPS:
                     ops.end(event.op)
                 continue
             frames = event.frames
             if strangers and is_strangers(event.node, frames):
                 yield event, _STRANGE[kind], None
                 continue
-            ends, end = sides.get(event.socket) or self._side_of(event)
+            ends, end = side or self._side_of(event)
             op = None
             for fits, body_at, end_of_hop in ends:
                 if fits(frames):

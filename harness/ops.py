@@ -43,6 +43,14 @@ class Ops:
         self._tables.append(table)
         return table
 
+    def ask(self, event: Event) -> None:
+        """An op was asked: it is known from now on, and by the frame that it was asked with."""
+        op, frames = event.op, event.frames
+        self.asked[op] = event
+        if op not in self._frames and frames and frames[0].startswith(b"@%s " % op.encode()):
+            self._frames[op] = [frames[0]]
+            self._ids[frames[0]] = op
+
     def carried_by(self, frames: Sequence[bytes]) -> str | None:
         """The op whose id stands in one of some frames; None if there is none."""
         return (self.known_by(frames[0]) if frames else None) or self.found_in(frames)
@@ -51,17 +59,12 @@ class Ops:
         """The same for frames that nobody knows yet."""
         for frame in frames:
             op = find_op((frame,))
-            if op is None:
-                continue
-            self._ids[frame] = op
-            known = self._frames.get(op)
-            if known is not None:
-                known.append(frame)
-            else:
-                self._frames[op] = [frame]
-                if op not in self.asked:
+            if op is not None:
+                if op not in self._frames and op not in self.asked:
                     self.end(op)  # It may never be heard of again.
-            return op
+                self._frames.setdefault(op, []).append(frame)
+                self._ids[frame] = op
+                return op
         return None
 
     def end(self, op: str) -> None:

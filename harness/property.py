@@ -144,7 +144,7 @@ def has_strangers(scenario: Scenario) -> bool:
 Handler = Callable[..., None]
 
 
-class _Handlers(dict[str | End, tuple[Handler, ...]]):
+class _Handlers:
     """Who is called: by the kind of an event, and for a message by the end where it is.
 
     A checker that raised is not called for what comes after.
@@ -156,20 +156,23 @@ class _Handlers(dict[str | End, tuple[Handler, ...]]):
     def __init__(self, checkers: Sequence[Checker]) -> None:
         self.bugs: dict[int, str] = {}
         self._checkers = checkers
+        self._found: dict[str | End, tuple[Handler, ...]] = {}
+        self.get = self._found.get
         self._named: dict[str, list[tuple[int, Handler]]] = {}
         for number, checker in enumerate(checkers):
             for name in checker.handles:
                 handler = getattr(checker, f"on_{name}")
                 self._named.setdefault(name, []).append((number, handler))
 
-    def __missing__(self, key: str | End) -> tuple[Handler, ...]:
+    def find(self, key: str | End) -> tuple[Handler, ...]:
+        """Where `get` finds none yet."""
         if isinstance(key, str):
             found = [handler for _, handler in self._named.get(key, ())]
         else:
             pairs = [*self._named.get(key.kind, ()), *self._named.get(_name(key), ())]
             found = [handler for number, handler in pairs if self._wants(number, key)]
-        self[key] = tuple(found)
-        return self[key]
+        self._found[key] = tuple(found)
+        return self._found[key]
 
     def _wants(self, number: int, end: End) -> bool:
         try:
@@ -190,7 +193,7 @@ class _Handlers(dict[str | End, tuple[Handler, ...]]):
         self.bugs.setdefault(number, traceback.format_exc())
         for name, pairs in self._named.items():
             self._named[name] = [pair for pair in pairs if pair[0] != number]
-        self.clear()
+        self._found.clear()
 
 
 def _name(end: End) -> str:
@@ -207,15 +210,18 @@ def judge(
     lens = Lens(scenario.pattern, strangers=has_strangers(scenario))
     checkers = [claim.checker(scenario, lens) for claim in properties]
     handlers = _Handlers(checkers)
+    get, find = handlers.get, handlers.find
     for event, end, op in lens.readings(events):
         if end is None:
-            for handler in handlers[event.kind]:
+            called = get(event.kind)
+            for handler in called if called is not None else find(event.kind):
                 try:
                     handler(event)
                 except Exception:
                     handlers.raised(handler)
         else:
-            for handler in handlers[end]:
+            called = get(end)
+            for handler in called if called is not None else find(end):
                 try:
                     handler(event, end, op)
                 except Exception:

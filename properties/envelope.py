@@ -15,13 +15,19 @@ from reqrep.harness.lens import End, Lens
 from reqrep.harness.property import Checker, Property
 from reqrep.harness.scenario import Scenario
 
-Bodies = dict[str, dict[tuple[bytes, ...], Event]]  # op -> what it was sent with, and where
+Body = bytes | tuple[bytes, ...]
+"""One frame, as nearly all bodies are, or several: a frame is compared by itself."""
 
 
 class EnvelopeChecker(Checker):
     def __init__(self, scenario: Scenario, lens: Lens) -> None:
         super().__init__(scenario, lens)
-        self._bodies: dict[str, Bodies] = {
+        # By what they carry, by op: the body that it was sent with first, and any other.
+        self._first: dict[str, dict[str, tuple[Body, Event]]] = {
+            "request": self.ops.table(),
+            "reply": self.ops.table(),
+        }
+        self._others: dict[str, dict[str, set[Body]]] = {
             "request": self.ops.table(),
             "reply": self.ops.table(),
         }
@@ -34,12 +40,10 @@ class EnvelopeChecker(Checker):
             self.on_request_received(event, end, op)
             return
         self.facts += 1
-        body = event.frames[end.body_at :]
-        bodies = self._bodies[end.carries].get(op)
-        if bodies is None:
-            self._bodies[end.carries][op] = {body: event}
-        else:
-            bodies.setdefault(body, event)
+        body = _body(event, end)
+        first = self._first[end.carries].setdefault(op, (body, event))
+        if first[0] != body:
+            self._others[end.carries].setdefault(op, set()).add(body)
         self._has_tagged_replies |= end.carries == "reply"
 
     on_reply_sent = on_request_sent
@@ -49,13 +53,16 @@ class EnvelopeChecker(Checker):
         if op is None:
             self._judge_untagged(event, end)
             return
-        bodies = self._bodies[end.carries].get(op)
-        if bodies and event.frames[end.body_at :] not in bodies:
-            body, original = next(iter(bodies.items()))
+        first = self._first[end.carries].get(op)
+        if first is None:
+            return
+        body = _body(event, end)
+        if first[0] != body and body not in self._others[end.carries].get(op, ()):
             self.broken(
                 f"the body of the {end.carries} {op} was changed on its way: "
-                f"{show(event.frames[end.body_at :])} at {event.node} is not {show(body)}",
-                original,
+                f"{show(event.frames[end.body_at :])} at {event.node} is not "
+                f"{show((first[0],) if isinstance(first[0], bytes) else first[0])}",
+                first[1],
                 event,
             )
 
@@ -87,6 +94,11 @@ class EnvelopeChecker(Checker):
             )
         else:
             self.unknown("replies carry no op id, so their bodies cannot be followed")
+
+
+def _body(event: Event, end: End) -> Body:
+    frames, at = event.frames, end.body_at
+    return frames[at] if len(frames) == at + 1 else frames[at:]
 
 
 def _serving_role(scenario: Scenario) -> str:

@@ -13,13 +13,13 @@ from reqrep.harness.pattern import asker
 from reqrep.harness.property import Checker, Property
 from reqrep.harness.scenario import Scenario
 
-Ids = dict[str, dict[bytes, Event]]  # name in the layout -> routing id -> where it came in
+Id = tuple[str, bytes]  # its name in the layout, and its value
 
 
 class IdentityChecker(Checker):
     def __init__(self, scenario: Scenario, lens: Lens) -> None:
         super().__init__(scenario, lens)
-        self._came: dict[str, Ids] = self.ops.table()
+        self._came: dict[str, dict[Id, Event]] = self.ops.table()  # where each came in first
         self._goes_to_asker = scenario.pattern.addressee is asker
         self._addressees: dict[str, str] = {}
 
@@ -28,30 +28,27 @@ class IdentityChecker(Checker):
         if op is None:
             self._judge_untagged(end)
             return
-        known = self._came.get(op)
-        if known is None:
-            known = self._came[op] = {}
+        came = self._came.get(op)
+        if came is None:
+            came = self._came[op] = {}
         for name, at in end.ids:
-            came = known.get(name)
-            if came is None:
-                known[name] = {event.frames[at]: event}
-            else:
-                came.setdefault(event.frames[at], event)
+            came.setdefault((name, event.frames[at]), event)
 
     def on_reply_sent(self, event: Event, end: End, op: str | None) -> None:
         if op is None or not self._goes_to_asker:
             return
-        known = self._came.get(op)
-        if known is None:
+        came = self._came.get(op)
+        if came is None:
             return
         for name, at in end.ids:
-            came = known.get(name)
-            if came is None:
-                continue
-            self.facts += 1
             value = event.frames[at]
-            if value not in came:
-                original, first = next(iter(came.items()))
+            if (name, value) in came:
+                self.facts += 1
+                continue
+            others = [(other, first) for (known, other), first in came.items() if known == name]
+            if others:
+                self.facts += 1
+                original, first = others[0]
                 self.broken(
                     f"{event.node} sent the reply to {op} to the routing id {show_frame(value)}; "
                     f"the request came from {show_frame(original)}",
@@ -69,11 +66,9 @@ class IdentityChecker(Checker):
         client = op.partition(".")[0]
         expected = self._addressees.get(client) or self._addressee(client, op)
         if event.node != expected:
-            came = (e for ids in self._came.get(op, {}).values() for e in ids.values())
+            came = next(iter(self._came.get(op, {}).values()), None)
             self.broken(
-                f"the reply to {op} reached {event.node}; it was for {expected}",
-                next(came, None),
-                event,
+                f"the reply to {op} reached {event.node}; it was for {expected}", came, event
             )
 
     def _judge_untagged(self, end: End) -> None:

@@ -13,19 +13,24 @@ class RobustnessChecker(Checker):
 
     def __init__(self, scenario: Scenario, lens: Lens) -> None:
         super().__init__(scenario, lens)
-        self._last: dict[str, tuple[Event, End]] = {}
+        self._last: dict[str, Event] = {}
+        self._misfits: dict[str, tuple[Event, End]] = {}  # The last of each node.
 
     def on_recv(self, event: Event, end: End, op: str | None) -> None:
-        self._last[event.node] = event, end
+        self._last[event.node] = event
         self.facts += 1
 
+    def on_misfit(self, event: Event, end: End, op: str | None) -> None:
+        self._misfits[event.node] = event, end
+
     def on_crash(self, event: Event) -> None:
-        last, end = self._last.get(event.node, (None, None))
+        last = self._last.get(event.node)
         error = event.text.strip().splitlines()[-1]
         reason = f"{event.node} raised {error}"
-        if last is not None and end is not None:
+        if last is not None:
             reason += " after the message below"
-            if end.link and end.hop is None:
+            misfit, end = self._misfits.get(event.node, (None, None))
+            if misfit is last and end is not None:
                 reason += f" ({end.problem(last.frames)})"
         self.broken(reason, last, event)
 

@@ -116,6 +116,22 @@ class TestRecorder:
         recorder.note("worker-0", "end")
         assert [event.kind for event in recorder.history({})] == ["end"]
 
+    def test_an_op_that_was_open_at_the_stop_is_info_before_its_node_ends(self) -> None:
+        times = iter(range(10))
+        recorder = Recorder(lambda: next(times))
+        recorder.note("client-0", "invoke", op="c0.0")
+        recorder.stop()
+        recorder.note("client-0", "ok", op="c0.0")
+        recorder.note("client-0", "end")
+        events = [(event.time_ns, event.kind) for event in recorder.history({})]
+        assert events == [(1, "invoke"), (2, "info"), (4, "end")]
+
+    def test_times_count_from_the_beginning_of_the_run(self) -> None:
+        times = iter(range(100, 110))
+        recorder = Recorder(lambda: next(times))
+        recorder.note("client-0", "start")
+        assert [event.time_ns for event in recorder.history({})] == [1]
+
 
 def test_a_history_tells_the_story_of_one_op() -> None:
     history = History(
