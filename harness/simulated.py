@@ -230,17 +230,24 @@ class SimulatedWorld(Conductor):
     def crash(self, name: str) -> None:
         """The process of a node dies: its sockets are gone before its tasks know."""
         node = self._nodes[name]
-        assert isinstance(node.seat, SimulatingSeat)
+        seat = self.seat_of(name)
         node.is_killed = True
-        node.seat.stop()
-        node.seat.core.crash()
-        for tap in node.seat.taps:
+        seat.stop()
+        seat.core.crash()
+        for tap in seat.taps:
             tap.note_close()
         self._scheduler.kill_node(name)
 
     def start(self, name: str) -> None:
         """A node that has died is run anew, as another node under its name."""
+        dead = self.seat_of(name)
         self._restart(self._nodes[name])
+        self.seat_of(name).skew_ns = dead.skew_ns  # The clock is that of its host.
+
+    def seat_of(self, name: str) -> SimulatingSeat:
+        seat = self._nodes[name].seat
+        assert isinstance(seat, SimulatingSeat)
+        return seat
 
     def _join(self, node: Node, timeout_s: float) -> None:
         deadline_s = self._now_s() + timeout_s

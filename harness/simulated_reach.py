@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from .faults import KINDS
 from .simulation.link import LATENCY_GREATEST_NS, LATENCY_LEAST_NS
@@ -32,6 +32,8 @@ class Lives(Protocol):
 
     def start(self, name: str) -> None: ...
 
+    def seat_of(self, name: str) -> Any: ...
+
     def visit(self, name: str, link: str, talk: Callable[..., None]) -> None: ...
 
 
@@ -44,6 +46,7 @@ class SimulatedReach:
     """
 
     def __init__(self, simulation: Simulation, lives: Lives) -> None:
+        self._lives = lives
         self._scheduler = simulation.scheduler
         network = self._network = simulation.network
         self.is_alive = lives.is_alive
@@ -68,6 +71,9 @@ class SimulatedReach:
 
     def is_connected(self, one: str, other: str) -> bool:
         return bool(self._network.connections(one, other))
+
+    def skew(self, node: str, seconds: float) -> None:
+        self._lives.seat_of(node).skew_ns += int(seconds * NS_PER_S)
 
     def later(self, seconds: float, callback: Callable[[], None]) -> None:
         self._scheduler.call_later(int(seconds * NS_PER_S), callback)

@@ -14,7 +14,7 @@ Message: TypeAlias = list[bytes]
 Handle: TypeAlias = Callable[[Body], Body]
 Context: TypeAlias = zmq.Context[zmq.Socket[bytes]]
 
-LOSING = GENTLE | {"cut", "reset", "crash", "restart"}
+LOSING = GENTLE | {"skew", "cut", "reset", "crash", "restart"}
 """The kinds of fault by which, at worst, requests and replies are lost."""
 ALWAYS = LOSING | {"stranger", "raises"}
 """Those, a peer that sends odd messages, and a service that raises, which ends its program."""
@@ -25,7 +25,7 @@ PROMISED_BY_ALL = (
     Promise("correlation", ALWAYS),
     Promise("one-outcome", ALWAYS),
     Promise("exactly-once", ALWAYS),
-    Promise("progress", GENTLE | {"stranger"}),
+    Promise("progress", GENTLE | {"skew", "stranger"}),
     Promise("robustness", LOSING | {"stranger"}),
     Promise("ownership", ALWAYS),
     Promise("shutdown", ALWAYS),
@@ -39,7 +39,7 @@ def promised_but(*others: Promise) -> tuple[Promise, ...]:
     return tuple(promises.values())
 
 
-HEAD_OF_LINE = Promise("head-of-line", frozenset({"noop", "late"}))
+HEAD_OF_LINE = Promise("head-of-line", frozenset({"noop", "late", "skew"}))
 """A message that the network keeps back, or that waits for a stalled node, lies unread as well."""
 
 NO_SERVER_CRASH = (

@@ -27,6 +27,7 @@ from reqrep import (
     Restart,
     Scenario,
     Sized,
+    Skew,
     Stall,
     Stranger,
     Uniform,
@@ -140,6 +141,12 @@ faults: st.SearchStrategy[Fault] = st.one_of(
     st.builds(lambda by_s, nth: Late(by_s, **nth), st.floats(0.001, 1), _nth),
     st.builds(lambda nth: Raises(**nth), _nth),
     st.builds(lambda when: Stranger("frontend", **when), _once),
+    st.builds(
+        lambda node, by_s, when: Skew(node, by_s, **when),
+        _nodes,
+        st.floats(-1e6, 1e6).filter(bool),
+        _when,
+    ),
 )
 """Faults that fit `load-balancing` with its own fleet, and that leave its nodes alive."""
 

@@ -23,10 +23,13 @@ from .raises import Raises
 from .reset import Reset
 from .restart import Restart
 from .scene import Reach, Scene
+from .skew import Skew
 from .stall import Stall
 from .stranger import Stranger, is_strangers
 
-AnyFault = Noop | Delay | Hold | Cut | Reset | Crash | Restart | Stall | Late | Raises | Stranger
+AnyFault = (
+    Noop | Delay | Hold | Cut | Reset | Crash | Restart | Stall | Late | Raises | Stranger | Skew
+)
 """The kinds as one type, by which JSON is read."""
 
 KINDS: dict[str, type[Fault]] = {kind_of(kind): kind for kind in AnyFault.__args__}
@@ -51,6 +54,7 @@ __all__ = [
     "Reset",
     "Restart",
     "Scene",
+    "Skew",
     "Stall",
     "Stranger",
     "Upon",

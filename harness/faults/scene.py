@@ -70,6 +70,9 @@ class Reach(Protocol):
     def resume(self, node: str) -> None:
         """Let it go on."""
 
+    def skew(self, node: str, seconds: float) -> None:
+        """Let the wall clock of a node jump."""
+
     def visit(self, name: str, link: str, talk: Callable[..., None]) -> None:
         """Let a new node connect to a link: it runs `talk(context, endpoints, name)`."""
 
@@ -102,6 +105,7 @@ class Scene:
         self._latencies: dict[Pair, list[tuple[float, float]]] = {}
         self.is_alive = reach.is_alive
         self.start = reach.start
+        self.skew = reach.skew
         self.obey = reach.obey
         self.later = reach.later
         self.tick = reach.tick

@@ -46,4 +46,4 @@ class ThreadsReach:
         raise HarnessBug("a fault that threads cannot do was not refused before the run")
 
     slow = unslow = hold = release = cut = mend = reset = is_connected = _cannot
-    crash = start = stall = resume = _cannot
+    crash = start = stall = resume = skew = _cannot

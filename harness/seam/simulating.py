@@ -86,6 +86,7 @@ class SimulatingSeat(Seat):
         context: What its program is given.
         tasks: The threads that it started.
         event_loops: The loops of asyncio that it made, in order.
+        skew_ns: By how much its wall clock is wrong.
         refusal: The first call that the simulated world does not have, if it made one.
         thread_numbers, task_numbers, executor_numbers: What its threads, its tasks of asyncio
             and the threads of its executors are named by.
@@ -101,6 +102,7 @@ class SimulatingSeat(Seat):
         self.thread_numbers = count(1)
         self.task_numbers = count(1)
         self.executor_numbers = count()
+        self.skew_ns = 0
         self._address = _new_address()
         self._is_lending = False
         with seats.seated(self):

@@ -53,11 +53,15 @@ def _scheduler() -> Scheduler | None:
 
 
 def _clock(real: Callable[[], Any], offset_s: int, *, in_ns: bool) -> Callable[[], Any]:
+    is_wall = offset_s == EPOCH_S
+
     def virtual() -> Any:
-        scheduler = _scheduler()
-        if scheduler is None:
+        seat = seats.current()
+        if not isinstance(seat, SimulatingSeat):
             return real()
-        now_ns = scheduler.now_ns + offset_s * _S
+        now_ns = seat.scheduler.now_ns + offset_s * _S
+        if is_wall:
+            now_ns += seat.skew_ns
         return now_ns if in_ns else now_ns / _S
 
     return virtual

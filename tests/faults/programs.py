@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import zmq
 
 from reqrep.patterns.common import Body, Context, Handle
@@ -49,6 +51,28 @@ class ReopeningOnce(Reopening):
     """Asks once, and gives up after a time-out."""
 
     times = 1
+
+
+class Impatient(ReqClient):
+    """Gives up after a second."""
+
+    def clock(self) -> float:
+        return time.monotonic()
+
+    def call(self, body: Body) -> Body:
+        until = self.clock() + 1
+        self.socket.send_multipart(body)
+        while self.clock() < until:
+            if self.socket.poll(10):
+                return self.socket.recv_multipart()
+        raise TimeoutError
+
+
+class ImpatientByTheWallClock(Impatient):
+    """The same by a clock that can be set."""
+
+    def clock(self) -> float:
+        return time.time()
 
 
 class ReadsAwayOneStaleReply:

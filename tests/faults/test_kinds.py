@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +14,7 @@ import pytest
 import reqrep
 from reqrep import (
     ClosedLoop,
+    Constant,
     Crash,
     Cut,
     Delay,
@@ -25,6 +29,7 @@ from reqrep import (
     Reset,
     Restart,
     Scenario,
+    Skew,
     Stall,
     Stranger,
     Upon,
@@ -145,6 +150,15 @@ PLANTED = (
         "robustness",
         "broker-0 raised ValueError: not enough values to unpack",
     ),
+    Planted(
+        Skew("client-0", 3600, at=Upon("taken", count=3)),
+        "req-rep",
+        {"client": programs.ImpatientByTheWallClock},
+        {"client": programs.Impatient},
+        "progress",
+        "c0.2 was not answered: the client gave up",
+        workload=Workload(3, service=(Constant(0.03),)),
+    ),
 )
 all_planted = pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.fault.kind)
 
@@ -194,3 +208,29 @@ def test_a_noop_changes_nothing_but_the_history_that_tells_of_it() -> None:
     rest = [event for event in with_it.history if event not in told]
     assert rest == list(without.history)
     assert with_it.holds, str(with_it)
+
+
+DIGESTS = """
+import reqrep
+from reqrep.harness.faults import KINDS, parse
+for kind in KINDS.values():
+    plan = (parse(kind.example.replace("at=0.1", "at=0.001").replace("at=0.5", "at=0.002"), KINDS),)
+    scenario = reqrep.Scenario(reqrep.pattern("load-balancing"), seed=5, faults=plan)
+    print(reqrep.run(scenario, "simulated").simulated.digest)
+"""
+
+
+def test_digests_are_the_same_in_other_processes_under_other_hash_seeds() -> None:
+    outputs = []
+    for hash_seed in ("0", "4711"):
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        done = subprocess.run(
+            [sys.executable, "-c", DIGESTS],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=environment,
+        )
+        outputs.append(done.stdout.split())
+    assert outputs[0] == outputs[1]
+    assert len(set(outputs[0])) == len(KINDS)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import time
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -30,6 +32,7 @@ from reqrep import (
     Reset,
     Restart,
     Scenario,
+    Skew,
     Stall,
     Stranger,
     Upon,
@@ -40,7 +43,7 @@ from reqrep.harness.cli.command import reqrep as command
 from reqrep.harness.faults.stranger import GOOD
 from reqrep.harness.report.data import report_data
 from reqrep.patterns.common import Body, Context, Handle
-from reqrep.patterns.req_rep import ReqClient
+from reqrep.patterns.req_rep import ReqClient, rep_server
 
 MS = 1_000_000
 SLOW = Workload(40, ClosedLoop(think_time_s=0.01))
@@ -311,6 +314,40 @@ def test_a_stranger_has_struck_when_the_fleet_has_received_it() -> None:
     assert struck(report).time_ns == first.time_ns
 
 
+def test_the_wall_clock_of_a_node_jumps_and_comes_back_and_its_monotonic_clock_does_not() -> None:
+    walls, monotonics = [], []
+
+    def telling(context: Context, endpoint: str, handle: Handle) -> None:
+        socket = context.socket(zmq.REP)
+        socket.bind(endpoint)
+        while True:
+            walls.append(time.time())
+            monotonics.append(time.monotonic())
+            socket.send_multipart(handle(socket.recv_multipart()))
+
+    pattern = reqrep.pattern("req-rep").with_roles(server=telling)
+    plan = Skew("server-0", -3600, at=0.05, lasts=0.2), Skew("server-0", 60, at=0.1, lasts=0.1)
+    scenario = Scenario(pattern, Fleet(1, 1), SLOW, faults=plan)
+    reqrep.run(scenario, "simulated")
+    jumps = [round(b - a) for a, b in pairwise(walls) if abs(b - a) > 1]
+    assert jumps == [-3600, 60, -60, 3600]
+    assert all(0 <= b - a < 0.1 for a, b in pairwise(monotonics))
+
+
+def test_a_clock_is_still_wrong_after_a_restart() -> None:
+    walls = []
+
+    def telling(context: Context, endpoint: str, handle: Handle) -> None:
+        walls.append(time.time())
+        rep_server(context, endpoint, handle)
+
+    pattern = reqrep.pattern("req-rep").with_roles(server=telling)
+    plan = Skew("server-0", 3600, at=0.01), Restart("server-0", 0.01, at=0.02)
+    scenario = Scenario(pattern, Fleet(1, 1), SLOW, faults=plan)
+    reqrep.run(scenario, "simulated")
+    assert [round(wall - walls[0]) for wall in walls] == [0, 3600]
+
+
 def test_the_wait_of_a_client_counts_in_virtual_time() -> None:
     class Patient(ReqClient):
         def call(self, body: Body) -> Body:
@@ -423,7 +460,7 @@ def test_the_kinds_are_listed_with_an_example_each() -> None:
 
 def test_a_promise_is_listed_with_the_faults_that_it_covers() -> None:
     result = CliRunner().invoke(command, ["list", "dealer-router"])
-    assert "promises under late, noop: head-of-line" in result.output
+    assert "promises under late, noop, skew: head-of-line" in result.output
 
 
 def test_the_fixture_takes_faults(run_fleet: Any) -> None:
