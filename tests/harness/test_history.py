@@ -147,3 +147,13 @@ def test_a_history_tells_the_story_of_one_op() -> None:
     assert history.ops["c0.0"].latency_ns == 4
     assert history.sockets[1].type == "REQ"
     assert len(history.of("send", node="client-1")) == 1
+
+
+def test_a_digest_does_not_depend_on_how_a_python_prints_a_traceback() -> None:
+    def crashed(text: str) -> History:
+        return History([Event(1, "worker-0", "crash", text=text)])
+
+    one = crashed('Traceback:\n  File "a.py", line 3\n    f()\n    ^^^\nValueError: no')
+    other = crashed('Traceback:\n  File "/b/a.py", line 3\n    f()\nValueError: no\n')
+    assert one.digest == other.digest
+    assert one.digest != crashed("Traceback:\nValueError: yes").digest
