@@ -118,7 +118,9 @@ class SimulatedWorld(Conductor):
         scheduler = self._scheduler = self.simulation.scheduler
         super().__init__(
             scenario,
-            Endpoints(transport, scenario.pattern, Path(IPC_FOLDER)),
+            Endpoints(
+                transport, scenario.pattern, Path(IPC_FOLDER) if transport == "ipc" else None
+            ),
             Recorder(lambda: scheduler.now_ns),
             progress,
             changed=_Change(scheduler),
