@@ -125,7 +125,7 @@ class SimulatedWorld(Conductor):
 
         super().__init__(
             scenario,
-            Endpoints(transport, scenario.pattern, IPC_FOLDER),
+            Endpoints(transport, scenario.pattern, IPC_FOLDER if transport == "ipc" else None),
             Recorder(clock),
             progress,
             clock=clock,

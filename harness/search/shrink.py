@@ -2,16 +2,18 @@
 
 What is made smaller, in turns until nothing gets smaller any more:
 
-* the *plan*: fewer clients, workers, requests, faults; plainer bodies, pace and service;
 * the *deviations*: halves, then single ones are taken out (delta debugging, Zeller and
-  Hildebrandt 2002), then each choice is lowered.
+  Hildebrandt 2002), then each choice is lowered;
+* the *plan*: fewer clients, workers, requests, faults; plainer bodies, pace and service.
 
 A smaller plan makes other decisions, so the old list may miss. It is tried as it is, then
-calm, then a few fresh random walks look for the break in the smaller plan. Everything is tried
-in a fixed order with fixed seeds: one break shrinks to one story.
+calm; and when no smaller plan breaks in this way, a few fresh walks look for the break in
+each. Everything is tried in a fixed order with fixed seeds, and nothing twice: one break
+shrinks to one story.
 
-In the end every fault and every deviation is *necessary*: without any one of them the
-break does not happen. And together they suffice, since all else is calm.
+In the end every deviation is *necessary*: without any one of them the break does not happen.
+So is every fault, unless the runs were spent before. And together they suffice, since all
+else is calm.
 """
 
 from __future__ import annotations
@@ -24,14 +26,20 @@ from ..fleet import Fleet
 from ..property import Property
 from ..scenario import Scenario
 from ..workload import ClosedLoop, Constant, Sized, Workload
-from .deciders import Deviations, FewDeviations, RandomWalk
+from .deciders import Decider, Deviations, FewDeviations, RandomWalk
 from .trial import Attempt, Trial, attempt, breach
 
 ATTEMPTS = 1_500
-"""How many runs a shrinking may cost."""
+"""How many runs smaller plans may cost. Deviations are taken out even when they are spent."""
 
 FRESH_WALKS = 12
 """How many fresh schedules are tried in a plan in which the known ones miss."""
+
+FEW = 3
+"""Nodes of a role, requests, deviations: what a person can keep in mind."""
+
+SMALL_WALKS = 20
+"""How many seeds are tried, with each kind of walk, where all is small at once."""
 
 PLAIN = Sized(bytes=1)
 """The body that a shrunk scenario has where any will do."""
@@ -47,7 +55,7 @@ class Shrinker:
         found: An attempt in which a property broke.
         properties: Those that were judged.
         on_step: Told after each attempt how many there were and what is the least so far.
-        attempts: How many runs it may cost.
+        attempts: How many runs smaller plans may cost.
 
     Attributes:
         best: The least attempt so far that breaks in the same way.
@@ -70,68 +78,95 @@ class Shrinker:
         self._all = properties
         self._on_step = on_step
         self._attempts = attempts
+        self._tried: set[Trial] = set()
 
     def run(self) -> Attempt:
         """Shrink until nothing gets smaller, or the runs are spent."""
         self._accept(self.best.replayable)
-        while self._plan() | self._deviations():
-            pass
+        self._deviations()
+        while self._plan() or self._small():
+            self._deviations()
         return attempt(self.best.trial, self._all)
 
     # --- the plan -------------------------------------------------------------
 
     def _plan(self) -> bool:
+        """Whether a smaller plan breaks too; the quick ways first, over all plans."""
         progressed = False
-        while self._spendable and any(
-            self._find(smaller) for smaller in plans(self.best.trial.scenario)
-        ):
+        while self._any_plan(self._find) or self._any_plan(self._find_afresh):
             progressed = True
         return progressed
 
-    def _find(self, scenario: Scenario) -> bool:
-        """Whether the break is found in a smaller plan, which then is the best."""
-        here = self.best.replayable.replace(scenario=scenario)
-        if self._accept(here) or self._accept(here.replace(decider=Deviations())):
-            return True
+    def _any_plan(self, find: Callable[[Trial], bool]) -> bool:
+        best = self.best.trial
+        return any(
+            self.spent < self._attempts and find(best.replace(scenario=smaller))
+            for smaller in plans(best.scenario)
+        )
+
+    def _find(self, smaller: Trial) -> bool:
+        """Whether what is known breaks a smaller plan, or nothing unusual does."""
+        return self._accept(smaller) or self._accept(smaller.replace(decider=Deviations()))
+
+    def _find_afresh(self, smaller: Trial) -> bool:
+        """Whether one of a few fresh walks breaks a smaller plan."""
+        scenario, best = smaller.scenario, self.best.trial.scenario
+        if scenario.replace(seed=best.seed) == best:
+            return False  # It is smaller by its seed alone, and a walk has a seed of its own.
         decisions = max(10, self.best.decisions)
         for number in range(FRESH_WALKS):
             if number % 2:
                 decider: RandomWalk | FewDeviations = FewDeviations(1 + number // 2, decisions)
             else:
                 decider = RandomWalk(2 ** (1 + number // 3))
-            fresh = here.replace(decider=decider, scenario=scenario.replace(seed=number))
-            if self._accept(fresh):
+            if self._accept(Trial(scenario.replace(seed=number), smaller.transport, decider)):
                 return True
         return False
 
+    def _small(self) -> bool:
+        """Whether it breaks where all is small at once.
+
+        A plan may be the least in every one direction, and many deviations may each be needed,
+        while a break of the same kind needs far less of everything.
+        """
+        best = self.best.trial.scenario
+        few = [FewDeviations(count, max(10, self.best.decisions)) for count in range(1, FEW + 1)]
+        walks: list[Decider] = [RandomWalk(2), RandomWalk(4), *few]
+        is_small = best in small(best)
+        if is_small and len(self.best.taken) <= FEW:
+            return False
+        return any(
+            self._accept(Trial(plan.replace(seed=seed), self.best.trial.transport, decider))
+            for plan in small(best)
+            for seed in range(SMALL_WALKS)
+            # In the same plan a walk of many deviations may be no progress.
+            for decider in (few if plan == best else walks)
+        )
+
     # --- the deviations ---------------------------------------------------------
 
-    def _deviations(self) -> bool:
-        before = self.best.taken
-        size = max(1, len(self.best.taken) // 2)
-        while self._spendable and self.best.taken:
-            if not self._without(size):
-                if size == 1:
-                    break
-                size = max(1, size // 2)
-        for number in list(self.best.taken):
-            for lower in range(1, self.best.taken.get(number, 1)):
-                if self._spendable and self._try({**self.best.taken, number: lower}):
-                    break
-        return self.best.taken != before
+    def _deviations(self) -> None:
+        """Leave only those that are needed, each as low as it gets."""
+        before = None
+        while before != self.best.taken:
+            before = self.best.taken
+            size = len(before)
+            while size:
+                self._without(size)
+                size //= 2
+            for number in list(self.best.taken):
+                for lower in range(1, self.best.taken.get(number, 1)):
+                    if self._try({**self.best.taken, number: lower}):
+                        break
 
-    def _without(self, size: int) -> bool:
+    def _without(self, size: int) -> None:
         """Take out so many neighbours at once, wherever the break survives it."""
-        progressed = False
         at = 0
-        while at < len(self.best.taken) and self._spendable:
+        while at < len(self.best.taken):
             numbers = sorted(self.best.taken)
             left = numbers[:at] + numbers[at + size :]
-            if self._try({number: self.best.taken[number] for number in left}):
-                progressed = True
-            else:
+            if not self._try({number: self.best.taken[number] for number in left}):
                 at += size
-        return progressed
 
     def _try(self, taken: dict[int, int]) -> bool:
         pairs = tuple(sorted(taken.items()))
@@ -139,14 +174,11 @@ class Shrinker:
 
     # --- one attempt -------------------------------------------------------------
 
-    @property
-    def _spendable(self) -> bool:
-        return self.spent < self._attempts
-
     def _accept(self, trial: Trial) -> bool:
         """Try; the break that happens in the same way is the best from now on."""
-        if not self._spendable:
+        if trial in self._tried:
             return False
+        self._tried.add(trial)
         self.spent += 1
         try:
             tried = attempt(trial, self._properties)
@@ -181,8 +213,21 @@ def plans(scenario: Scenario) -> Iterator[Scenario]:
         for smaller in simpler(fault):
             faults = (*scenario.faults[:index], smaller, *scenario.faults[index + 1 :])
             yield from _valid(scenario, faults=faults)
-    if scenario.seed:
-        yield scenario.replace(seed=0)
+    for seed in range(min(scenario.seed, FRESH_WALKS)):
+        yield scenario.replace(seed=seed)
+
+
+def small(scenario: Scenario) -> list[Scenario]:
+    """The plans with no more than a few of everything, the least first."""
+    fleet, demand = scenario.nodes, scenario.demand
+    few = demand.replace(requests=min(FEW, demand.requests))
+    workers = range(1, min(2, fleet.workers) + 1)
+    return [
+        plan
+        for number in (workers if scenario.pattern.is_sizable else [fleet.workers])
+        for clients in range(1, min(2, fleet.clients) + 1)
+        for plan in _with_fleet(scenario.replace(workload=few), Fleet(clients, number))
+    ]
 
 
 def _with_fleet(scenario: Scenario, fleet: Fleet) -> Iterator[Scenario]:

@@ -52,6 +52,12 @@ if TYPE_CHECKING:
     from .harness.run import Report as Report, run as run
     from .harness.scenario import Scenario as Scenario
     from .harness.search.counterexample import replay as replay
+    from .harness.search.deciders import (
+        Deviations as Deviations,
+        FewDeviations as FewDeviations,
+        Overtaking as Overtaking,
+        RandomWalk as RandomWalk,
+    )
     from .harness.search.result import search as search
     from .harness.search.space import Limits as Limits
     from .harness.search.trial import Trial as Trial
@@ -104,6 +110,7 @@ _HOMES = {
     "run": ("Report", "run"),
     "scenario": ("Scenario",),
     "search.counterexample": ("replay",),
+    "search.deciders": ("Deviations", "FewDeviations", "Overtaking", "RandomWalk"),
     "search.result": ("search",),
     "search.space": ("Limits",),
     "search.trial": ("Trial",),

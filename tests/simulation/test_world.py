@@ -202,3 +202,10 @@ def test_a_stranger_uses_the_fixture_in_the_simulated_world(pytester: pytest.Pyt
         """
     )
     pytester.runpytest("--reqrep-world=simulated").assert_outcomes(passed=1)
+
+
+def test_inproc_is_inproc_and_not_a_network() -> None:
+    """Over inproc there is nothing between two pipes: no handshake, and their limits add up."""
+    history = reqrep.run(Scenario(reqrep.pattern("req-rep")), "simulated", "inproc").history
+    bound = {event.text.partition(":")[0] for event in history.of("bind")}
+    assert bound == {"inproc"}
