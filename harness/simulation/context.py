@@ -12,6 +12,7 @@ from .constants import SimulatedError
 from .pipe import ANNOUNCEMENT, InprocPipe, NetworkPipe
 from .sockets import SOCKETS
 from .sockets.base import Socket
+from .sockets.endpoints import Endpoints
 from .sockets.pair import Pair
 
 if TYPE_CHECKING:
@@ -48,12 +49,12 @@ class Context:
     def __init__(self, simulation: Simulation, node: str) -> None:
         self.simulation = simulation
         self.node = node
-        self.sockets: dict[Socket, None] = {}
+        self.sockets: dict[Endpoints, None] = {}
         self.lingering: dict[NetworkPipe, None] = {}
         self.is_terminated = False
         self._values = {number: row[0] for number, row in _OPTIONS.items() if row is not None}
         self._waiters: list[Task] = []
-        self._bound: dict[str, Socket] = {}
+        self._bound: dict[str, Endpoints] = {}
         self._pending: dict[str, list[InprocPipe]] = {}  # Connected, but bound by nobody yet.
         self._sockets_ever = 0
 
@@ -88,7 +89,7 @@ class Context:
         pair.options.linger = 0
         return pair
 
-    def closed(self, socket: Socket) -> None:
+    def closed(self, socket: Endpoints) -> None:
         """A socket has closed."""
         self.sockets.pop(socket, None)
         self.wake()
@@ -124,7 +125,7 @@ class Context:
 
     # --- inproc ---------------------------------------------------------------
 
-    def bind_inproc(self, socket: Socket, name: str) -> None:
+    def bind_inproc(self, socket: Endpoints, name: str) -> None:
         """Give a name to a socket; those that connected to it before are joined to it.
 
         Raises:
@@ -145,9 +146,9 @@ class Context:
             # full learns that there is room now (measured).
             if pipe.peer.report_step:
                 pipe.peer.tell_read(0)
-            pipe.socket.post((pipe.socket.command_identify, pipe))
+            pipe.mailbox.post(pipe.socket.command_identify, pipe)
 
-    def connect_inproc(self, socket: Socket, name: str) -> InprocPipe:
+    def connect_inproc(self, socket: Endpoints, name: str) -> InprocPipe:
         """Connect to a name, bound or not: the pipe is there at once."""
         pipe, peer = InprocPipe(socket, name), InprocPipe(socket, name)
         pipe.peer, peer.peer = peer, pipe
@@ -162,14 +163,15 @@ class Context:
             self._join(pipe, binder)
             if pipe.wanted_id:
                 pipe.inbound.append(ANNOUNCEMENT)
-            binder.post((binder.command_attach, peer))
+            binder.mailbox.post(binder.command_attach, peer)
         socket.command_attach(pipe)
         return pipe
 
-    def _join(self, pipe: InprocPipe, binder: Socket) -> None:
+    def _join(self, pipe: InprocPipe, binder: Endpoints) -> None:
         peer = pipe.peer
         peer.socket = binder
-        peer.read_command = (binder.command_read, peer)
+        peer.mailbox = binder.mailbox
+        peer.on_message = binder.command_read
         peer.announced_id, pipe.announced_id = pipe.announced_id, binder.options.routing_id
         pipe.is_bound = peer.is_bound = True
         pipe.is_introduced = peer.is_introduced = True
@@ -177,12 +179,12 @@ class Context:
         if pipe.is_removed or (pipe.is_leaving and pipe.is_ended):
             peer.put_end()  # The connector came, sent, and went before there was a binder.
 
-    def unbind_inproc(self, socket: Socket, name: str) -> None:
+    def unbind_inproc(self, socket: Endpoints, name: str) -> None:
         """Free a name; its connections stay."""
         if self._bound.get(name) is socket:
             del self._bound[name]
 
-    def unbind_all_inproc(self, socket: Socket) -> None:
+    def unbind_all_inproc(self, socket: Endpoints) -> None:
         """Free the names of a socket that closes."""
         for name in [name for name, bound in self._bound.items() if bound is socket]:
             del self._bound[name]

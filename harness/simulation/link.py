@@ -9,7 +9,7 @@ break, new ones are refused). It never reorders or repeats.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import MisuseError
 from .constants import NS_PER_MS
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .choices import Choices
     from .connection import Wire
     from .scheduler import Scheduler
+
+T = TypeVar("T")
 
 LATENCY_LEAST_NS = 50_000
 LATENCY_GREATEST_NS = 250_000
@@ -36,12 +38,12 @@ class Way:
     """
 
     __slots__ = (
-        "_choose", "_holds", "_scheduler", "_waiting", "is_cut", "is_held", "least_ns", "levels", "source",
-        "step_ns", "target", "wires",
+        "_choose", "_holds", "_waiting", "is_cut", "is_held", "least_ns", "levels", "scheduler",
+        "source", "step_ns", "target", "wires",
     )  # fmt: skip
 
     def __init__(self, scheduler: Scheduler, choices: Choices, source: str, target: str) -> None:
-        self._scheduler = scheduler
+        self.scheduler = scheduler
         self._choose = choices.choose
         self.source = source
         self.target = target
@@ -49,7 +51,7 @@ class Way:
         self.is_cut = False
         self.wires: list[Wire] = []
         self._holds = 0
-        self._waiting: list[Callable[[], object]] = []
+        self._waiting: list[tuple[Callable[[Any], object], Any]] = []
         self.least_ns = self.step_ns = 0
         self.levels = 1
         self.set_latency(LATENCY_LEAST_NS, LATENCY_GREATEST_NS)
@@ -71,12 +73,14 @@ class Way:
             return self.least_ns
         return self.least_ns + self.step_ns * self._choose(self.levels, "latency")
 
-    def carry(self, callback: Callable[[], object]) -> int:
+    def carry(self, step: Callable[[T], object], argument: T) -> int:
         """Let a step of a handshake happen at the other end; when it will, as far as is known."""
         if self.is_held:
-            self._waiting.append(callback)
-            return self._scheduler.now_ns
-        return self._scheduler.call_later(self.latency_ns(), callback).time_ns
+            self._waiting.append((step, argument))
+            return self.scheduler.now_ns
+        time_ns = self.scheduler.now_ns + self.latency_ns()
+        self.scheduler.push(time_ns, step, argument)
+        return time_ns
 
     def hold(self) -> None:
         """Let nothing through until `release`; only heartbeats break a connection for that."""
@@ -101,13 +105,13 @@ class Way:
                 if self.is_held and self._holds == hold:
                     wire.connection.reset()
 
-            self._scheduler.call_later(silence_ms * NS_PER_MS, check)
+            self.scheduler.call_later(silence_ms * NS_PER_MS, check)
 
     def release(self) -> None:
         """Let through what was held, in order."""
         self.is_held = False
         waiting, self._waiting = self._waiting, []
-        for callback in waiting:
-            self._scheduler.call_later(0, callback)
+        for step, argument in waiting:
+            self.scheduler.push(self.scheduler.now_ns, step, argument)
         for wire in self.wires:
             wire.arm()

@@ -45,8 +45,9 @@ class LoadBalancer:
         """The pipe that takes the next message; None if none has room."""
         while self.active:
             pipe = self.pipes[self.current]
-            if pipe.is_writable():
+            if pipe.written < pipe.full_at:
                 return pipe
+            pipe.full_at = 0  # As `Pipe.is_writable` says.
             self.active -= 1
             if self.current < self.active:
                 self._swap(self.current, self.active)
@@ -105,8 +106,7 @@ class FairQueue:
         """A new pipe joins at the end of those in the game."""
         pipe.in_slot = len(self.pipes)
         self.pipes.append(pipe)
-        # From now on the command that a sleeping pipe has something comes straight here.
-        pipe.read_command = (self.activate, pipe)
+        pipe.on_message = self.activate
         self.activate(pipe)
 
     def activate(self, pipe: Pipe) -> None:

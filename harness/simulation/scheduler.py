@@ -102,6 +102,12 @@ class Timer:
         """Never call back; nothing happens if it has."""
         self.callback = None
 
+    def ring(self) -> None:
+        """Call back, once."""
+        callback, self.callback = self.callback, None
+        if callback is not None:
+            callback()
+
 
 @dataclass(frozen=True)
 class Waiting:
@@ -156,6 +162,7 @@ class Scheduler:
         self.tasks: list[Task] = []
         self._choose = choices.choose
         self._step_limit = step_limit
+        self._fresh_steps = step_limit  # Those after a timer; none once the run shall end.
         self._steps_left = step_limit
         self.ready: deque[Task] = deque()
         self._timers: list[tuple[int, int, Callable[[Any], object] | None, Any]] = []
@@ -164,8 +171,7 @@ class Scheduler:
         self._hub: greenlet | None = None
         self._ended: list[Task] = []
         self._is_stopping = False
-        self._suspects: dict[int, int] | None = None
-        self._suspect_turns = 0
+        self._suspects: dict[int, int] = {}
         self._spinner: Task | None = None
         self._failure: BaseException | None = None
 
@@ -175,12 +181,14 @@ class Scheduler:
         """A new task, which gets its turn after those that can run already."""
         task = Task(name, node, self._task_number, function, arguments)
         self._task_number += 1
-        task.greenlet = greenlet(lambda: self._body(task), parent=self._hub)
+        task.greenlet = greenlet(self._body)
         self.tasks.append(task)
         self.ready.append(task)
         return task
 
-    def _body(self, task: Task) -> None:
+    def _body(self) -> None:
+        task = self.current
+        assert task is not None
         try:
             if task.throwing is None:
                 task.result = task.function(*task.arguments)
@@ -222,27 +230,12 @@ class Scheduler:
         task.reason = reason
         task.is_parked = True
         if deadline_ns is None:
-            # As `_switch`, unrolled for the commonest wait of all.
-            ready = self.ready
-            self._steps_left -= 1
-            if len(ready) == 1 and self._steps_left > 0:
-                chosen = ready.popleft()
-                if chosen is not task:
-                    self.current = chosen
-                    chosen.greenlet.switch()  # type: ignore[union-attr]
-                if task.throwing is not None:
-                    error, task.throwing = task.throwing, None
-                    raise error
-            else:
-                self._steps_left += 1
-                self._switch(task)
+            self._switch(task)
             return True
         task.deadline_ns = deadline_ns
         task.is_timed_out = False
         if task.alarm_ns is None or deadline_ns < task.alarm_ns:
-            task.alarm_ns = deadline_ns
-            self._timer_number += 1
-            heappush(self._timers, (deadline_ns, self._timer_number, None, task))
+            self._set_alarm(task, deadline_ns)
         try:
             self._switch(task)
         finally:
@@ -276,78 +269,60 @@ class Scheduler:
         """A call that did not wait has found nothing: time passes, and the others have a turn."""
         until_ns = self.now_ns + FRUITLESS_NS
         timers = self._timers
-        while timers and timers[0][0] <= until_ns:
-            self._fire()
-            if self._failure is not None:
-                break
+        while timers and timers[0][0] <= until_ns and self._fresh_steps:
+            self._ring()
         if self.now_ns < until_ns:
             self.now_ns = until_ns
         if self.current is not None:
             self.yield_turn()
 
-    def _switch(self, task: Task) -> None:
-        """Give up the turn; back when it comes again."""
-        ready = self.ready
-        steps_left = self._steps_left = self._steps_left - 1
-        if ready and steps_left > 0:
-            chosen: Task | None
-            if len(ready) == 1 or not (index := self._choose(len(ready), "who runs next")):
-                chosen = ready.popleft()
-            else:
-                chosen = ready[index]
-                del ready[index]
-        else:
-            chosen = self._next(task)
+    def _switch(self, task: Task | None) -> None:
+        """Give up the turn; back when it comes again. The hub, which is no task, has it last.
+
+        Whoever gives it up finds out who is next: the first of those that can run, or another
+        by choice; if nobody can, timers ring until somebody does.
+        """
+        ready, timers = self.ready, self._timers
+        self._steps_left -= 1
+        chosen: Task | None = None
+        while self._steps_left > 0 or self._may_go_on(task):
+            if ready:
+                if len(ready) == 1 or not (index := self._choose(len(ready), "who runs next")):
+                    chosen = ready.popleft()
+                else:
+                    chosen = ready[index]
+                    del ready[index]
+                break
+            if not timers:
+                break
+            self._ring()
         if chosen is not task:
             self.current = chosen
-            if chosen is None:
-                self._hub.switch()  # type: ignore[union-attr]
-            else:
-                chosen.greenlet.switch()  # type: ignore[union-attr]
-        if task.throwing is not None:
+            chosen_greenlet = self._hub if chosen is None else chosen.greenlet
+            chosen_greenlet.switch()  # type: ignore[union-attr]
+        if task is not None and task.throwing is not None:
             error, task.throwing = task.throwing, None
             raise error
 
-    def _next(self, task: Task | None) -> Task | None:
-        """Who runs next, after as many timers as it takes; None if the hub has to decide."""
-        ready, timers = self.ready, self._timers
-        while self._failure is None and not self._is_stopping:
-            if self._steps_left <= 0 and self._is_spinning(task):
-                break
-            if ready:
-                index = self._choose(len(ready), "who runs next") if len(ready) > 1 else 0
-                chosen = ready[index]
-                del ready[index]
-                return chosen
-            if not timers:
-                break
-            if timers[0][2] is None:
-                self._fire()
-                continue
-            # As `_fire`, unrolled: each message over a network comes this way.
-            time_ns, _, callback, argument = heappop(timers)
-            if time_ns > self.now_ns:
-                self.now_ns = time_ns
-            self._steps_left = self._step_limit
-            try:
-                callback(argument)  # type: ignore[misc]
-            except BaseException as failure:
-                self._failure = failure
-        return None
+    def _may_go_on(self, task: Task | None) -> bool:
+        """No steps are left: whether that is neither an end of the run nor somebody spinning.
 
-    def _is_spinning(self, task: Task | None) -> bool:
-        """Count who takes the turns after the limit; whoever took most of them spins."""
-        if self._suspects is None:
-            self._suspects = {}
-            self._suspect_turns = 0
+        For some more turns it is counted who takes them; whoever took most of them spins.
+        """
+        if not self._fresh_steps:
+            return False
+        if self._steps_left == 0:
+            self._suspects.clear()
         if task is not None:
             self._suspects[task.number] = self._suspects.get(task.number, 0) + 1
-            self._suspect_turns += 1
-        if self._suspect_turns < SUSPECT_TURNS:
-            return False
+        if self._steps_left > -SUSPECT_TURNS:
+            return True
         number = max(self._suspects, key=self._suspects.__getitem__)
         self._spinner = next(task for task in self.tasks if task.number == number)
-        return True
+        return False
+
+    def _end_run(self) -> None:
+        self._fresh_steps = self._steps_left = 0  # So that the next switch looks.
 
     # --- timers ---------------------------------------------------------------
 
@@ -367,60 +342,52 @@ class Scheduler:
         self._timer_number += 1
         heappush(self._timers, (time_ns, self._timer_number, callback, argument))
 
-    def _fire(self) -> None:
+    def _ring(self) -> None:
         """Take the next timer; the clock moves unless it was cancelled or rang too soon."""
         time_ns, _, callback, argument = heappop(self._timers)
-        if callback is None:
-            if type(argument) is Task:
-                self._alarm(argument, time_ns)
-                return
-            callback = argument.callback
-            if callback is None:
-                return
-            argument.callback = None
-            self._move(time_ns)
-            try:
-                callback()
-            except BaseException as error:
-                self._failure = error
+        if callback is None and (callback := self._callback_of(argument, time_ns)) is None:
             return
         if time_ns > self.now_ns:
             self.now_ns = time_ns
-        self._steps_left = self._step_limit
+        self._steps_left = self._fresh_steps
         try:
             callback(argument)
         except BaseException as error:
             # The task in whose greenlet this happens has nothing to do with it.
             self._failure = error
+            self._end_run()
 
-    def _alarm(self, task: Task, time_ns: int) -> None:
-        if task.alarm_ns != time_ns:
-            return
-        task.alarm_ns = None
-        deadline_ns = task.deadline_ns
-        if deadline_ns is None or not task.is_parked:
-            return
+    def _callback_of(self, what: Task | Timer, time_ns: int) -> Callable[[Any], object] | None:
+        """What happens at the alarm of a task, or at a timer; None if nothing does any more."""
+        if type(what) is Timer:
+            return Timer.ring if what.callback is not None else None
+        assert type(what) is Task
+        if what.alarm_ns != time_ns:
+            return None
+        what.alarm_ns = None
+        deadline_ns = what.deadline_ns
+        if deadline_ns is None or not what.is_parked:
+            return None
         if deadline_ns > time_ns:
-            task.alarm_ns = deadline_ns
-            self._timer_number += 1
-            heappush(self._timers, (deadline_ns, self._timer_number, None, task))
-            return
-        self._move(time_ns)
+            self._set_alarm(what, deadline_ns)
+            return None
+        return self._time_out
+
+    def _set_alarm(self, task: Task, deadline_ns: int) -> None:
+        task.alarm_ns = deadline_ns
+        self._timer_number += 1
+        heappush(self._timers, (deadline_ns, self._timer_number, None, task))
+
+    def _time_out(self, task: Task) -> None:
         task.is_timed_out = True
         self.wake(task)
-
-    def _move(self, time_ns: int) -> None:
-        if time_ns > self.now_ns:
-            self.now_ns = time_ns
-        self._steps_left = self._step_limit
-        self._suspects = None
 
     # --- the hub --------------------------------------------------------------
 
     def stop(self) -> None:
         """Let `run()` return; it can be called again to go on."""
         self._is_stopping = True
-        self._steps_left = 0  # So that the next switch looks.
+        self._end_run()
 
     def run(self) -> Outcome:
         """Run until nobody can; see `Outcome`.
@@ -433,25 +400,18 @@ class Scheduler:
         self._hub = getcurrent()
         self._is_stopping = False
         self._spinner = None
-        self._steps_left = self._step_limit
-        self._suspects = None
+        self._fresh_steps = self._steps_left = self._step_limit
         while True:
-            chosen = self._next(None)
-            if chosen is not None:
-                self.current = chosen
-                assert chosen.greenlet is not None
-                chosen.greenlet.parent = self._hub
-                chosen.greenlet.switch()
-            self.current = None
+            self._switch(None)
+            if self._failure is not None:
+                failure, self._failure = self._failure, None
+                raise HarnessBug(f"a timer failed at {self.now_ns} ns: {failure!r}") from failure
+            if not self._ended:
+                return self._outcome()  # Whoever had the turn last found nobody to give it to.
             for task in self._ended:
                 task.greenlet = None
                 self.tasks.remove(task)
             self._ended.clear()
-            if self._failure is not None:
-                failure, self._failure = self._failure, None
-                raise HarnessBug(f"a timer failed at {self.now_ns} ns: {failure!r}") from failure
-            if chosen is None:
-                return self._outcome()
 
     def _outcome(self) -> Outcome:
         waiting = tuple(

@@ -14,9 +14,8 @@ from .choices import Choices
 from .context import Context
 from .network import NETWORK_BUFFER_BYTES, Network
 from .scheduler import STEP_LIMIT, Outcome, Scheduler
-from .sockets.base import Socket
 
-Observer = Callable[[str, Socket, dict[str, Any]], None]
+Observer = Callable[[str, Any, dict[str, Any]], None]
 """Called with a kind, a socket and fields.
 
 `connected` and `disconnected` have `peer` and `endpoint`; `dropped` has `message` and `reason`:

@@ -20,15 +20,13 @@ if TYPE_CHECKING:
 class Dealer(Socket):
     """See the top of this file."""
 
+    __slots__ = ("load_balancer",)
+
     type = c.DEALER
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.load_balancer = LoadBalancer()
-        if type(self) is Dealer:
-            # The same as the methods below, a call cheaper.
-            self._take = self.fair_queue.take  # type: ignore[method-assign]
-            self.has_in = self.fair_queue.has_any  # type: ignore[method-assign]
 
     def _take(self) -> Message | None:
         return self.fair_queue.take()
@@ -39,10 +37,7 @@ class Dealer(Socket):
         if pipe is None:
             return False
         pipe.write(list(message))
-        # As `balancer.advance()`.
-        balancer.current += 1
-        if balancer.current >= balancer.active:
-            balancer.current = 0
+        balancer.advance()
         return True
 
     def _open(self, first: bytes, more: bool) -> bool:

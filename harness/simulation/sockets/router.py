@@ -30,6 +30,8 @@ class Router(Socket):
         peers: The pipe of each peer that can be named.
     """
 
+    __slots__ = ("_anonymous", "_handed_over", "_looked_ahead", "peers")
+
     type = c.ROUTER
     tells_loss = False
 
@@ -193,7 +195,8 @@ class Router(Socket):
         else:
             self.drop_all("handover", old.inbound)
             self.forget(old)
-            old.is_open = old.has_room = False
+            old.is_open = False
+            old.full_at = 0
 
     def _report_mute(self, pipe: Pipe) -> None:
         for message in list(pipe.inbound)[pipe.read :]:
