@@ -77,12 +77,12 @@ class Wire:
 
     Attributes:
         source, target: The pipes at its ends.
-        is_blocked: The receiving pipe is full, so what arrives has to wait.
+        is_stuck: What has arrived waits: for the handshake, a release, or room where it arrives.
     """
 
     __slots__ = (
-        "_bytes", "_capacity", "_in_flight", "_is_armed", "_last_ns", "_scheduler", "connection",
-        "is_blocked", "source", "target", "way",
+        "_bytes", "_capacity", "_in_flight", "_is_armed", "_scheduler", "connection",
+        "is_stuck", "source", "target", "way",
     )  # fmt: skip
 
     def __init__(
@@ -96,23 +96,23 @@ class Wire:
         self._capacity = connection.network.buffer_bytes
         self._in_flight: deque[tuple[int, Message]] = deque()
         self._bytes = 0  # Of what is in flight; counted only while that is more than one.
-        self._last_ns = 0
-        self._is_armed = False
-        self.is_blocked = False
+        # Nothing arrives before the handshake has, which then unsticks it.
+        self.is_stuck = True
+        self._is_armed = True  # A timer is set for the first in flight, or it is stuck.
         way.wires.append(self)
 
     def take(self, message: Message) -> bool:
         """Carry a message, unless the network is full. An empty one takes any size."""
-        if self._in_flight and not self._has_room(message):
+        in_flight = self._in_flight
+        if in_flight and not self._has_room(message):
             return False
         arrival_ns = self._scheduler.now_ns + self.way.latency_ns()
-        if arrival_ns < self._last_ns:
-            arrival_ns = self._last_ns
-        else:
-            self._last_ns = arrival_ns
-        self._in_flight.append((arrival_ns, message))
+        if in_flight and arrival_ns < in_flight[-1][0]:
+            arrival_ns = in_flight[-1][0]
+        in_flight.append((arrival_ns, message))
         if not self._is_armed:
-            self.arm()
+            self._is_armed = True
+            self._scheduler.push(arrival_ns, Wire._arrive, self)
         return True
 
     def _has_room(self, message: Message) -> bool:
@@ -129,63 +129,53 @@ class Wire:
         """The sender closes its end: the receiver learns of it after all messages."""
         self.take(END)
 
-    def start_at(self, time_ns: int) -> None:
-        """Nothing arrives before the handshake has."""
-        self._last_ns = time_ns
-
-    def arm(self) -> None:
-        """See to it that what is in flight arrives."""
-        if self._in_flight and not (self._is_armed or self.way.is_held or self.is_blocked):
-            self._is_armed = True
-            self._scheduler.push(self._in_flight[0][0], Wire._arrive, self)
-
-    def unblock(self) -> None:
-        """The receiving pipe may have room again."""
-        if self.target.has_inbound_room():
-            self.is_blocked = False
-            self.arm()
+    def unstick(self) -> None:
+        """The handshake is done, the way released, or there may be room again."""
+        if self.is_stuck and not self.way.is_held and self.target.delivered < self.target.stop_at:
+            self.is_stuck = self._is_armed = False
+            if self._in_flight:
+                self._is_armed = True
+                self._scheduler.push(self._in_flight[0][0], Wire._arrive, self)
 
     def _arrive(self) -> None:
-        self._is_armed = False
-        if self.way.is_held:
-            return
         in_flight = self._in_flight
         target = self.target
         now_ns = self._scheduler.now_ns
-        while in_flight and in_flight[0][0] <= now_ns:
-            limit = target.inbound_limit
-            if limit and target.delivered - target.reported >= limit and in_flight[0][1] is not END:
-                self.is_blocked = True
-                return
-            message = in_flight.popleft()[1]
-            if len(in_flight) > 1:
+        while in_flight:
+            arrival_ns, message = in_flight[0]
+            if arrival_ns > now_ns:
+                self._scheduler.push(arrival_ns, Wire._arrive, self)
+                break
+            if self.way.is_held or (target.delivered >= target.stop_at and message is not END):
+                self.is_stuck = True
+                break
+            in_flight.popleft()
+            if in_flight:
                 self._bytes -= size_of(message)
             if message is END:
                 self.connection.finished_at(target)
-                return
-            if target.is_removed:
-                target.socket.drop(target.gone_because, message)
-            elif target.is_watched and self._is_refused(target, message):
-                return
-            else:
+            elif not target.is_watched or self._passes(target, message):
                 target.delivered += 1
                 target.put(message)
+        else:
+            self._is_armed = False
         if self.source.backlog:
             self.source.pump()
-        if in_flight:
-            self.arm()
 
-    def _is_refused(self, target: NetworkPipe, message: Message) -> bool:
-        """Whether the receiving end closes the connection because of a message."""
+    def _passes(self, target: NetworkPipe, message: Message) -> bool:
+        """Whether what has arrived is a message for the receiving pipe."""
         socket = target.socket
-        limit = socket.options.maxmsgsize
-        if not (socket.type == c.REQ and not is_reply(message)) and not (
-            limit >= 0 and any(len(frame) > limit for frame in message)
-        ):
+        if target.is_removed:
+            socket.drop(target.gone_because, message)
             return False
+        limit = socket.options.maxmsgsize
+        if (socket.type != c.REQ or is_reply(message)) and (
+            limit < 0 or all(len(frame) <= limit for frame in message)
+        ):
+            return True
         socket.drop("malformed", message)
         self.connection.refuse_at(target)
-        return True
+        return False
 
     def lose(self) -> None:
         """The connection has broken: what was in flight is lost."""
@@ -372,11 +362,11 @@ class Connection:
             pipe.announced_id = self.connector.announced_id
         pipe.is_introduced = True
         pipe.source = Wire(self, self.out_way, self.near, pipe)
-        back = pipe.wire = Wire(self, self.back_way, pipe, self.near)
+        pipe.wire = Wire(self, self.back_way, pipe, self.near)
         far.event(c.EVENT_HANDSHAKE_SUCCEEDED, 0, self.listener.text)
         far.note("connected", near, self.listener.text)
         far.mailbox.post(far.command_attach, pipe)
-        back.start_at(self.back_way.carry(Connection._establish, self))
+        self.back_way.carry(Connection._establish, self)
 
     def _establish(self) -> None:
         if self.is_over:
@@ -389,7 +379,10 @@ class Connection:
         if self._limit is not None:
             self._limit.cancel()
         self.connector.established()
-        pipe.wire, pipe.source = far_pipe.source, far_pipe.wire
+        out, back = far_pipe.source, far_pipe.wire
+        assert out is not None
+        assert back is not None
+        pipe.wire, pipe.source = out, back
         if far.type in ANNOUNCING:
             pipe.announced_id = self.listener.announced_id
         is_first = not pipe.is_introduced
@@ -401,7 +394,9 @@ class Connection:
         else:
             command = socket.command_identify if is_first else socket.command_resume
         socket.mailbox.post(command, pipe)
-        pipe.reported = pipe.delivered = pipe.read
+        pipe.restart_count()
+        out.unstick()
+        back.unstick()
         pipe.pump()
 
     def _reject(self) -> None:
@@ -422,6 +417,8 @@ class Connection:
         if self._limit is not None:
             self._limit.cancel()
         self.listener.connections.pop(self, None)
+        if self.connector.connection is self:
+            self.connector.connection = None
 
     def _lose_wires(self) -> None:
         for pipe in (self.near, self.far):
@@ -429,6 +426,11 @@ class Connection:
                 wire, pipe.wire, pipe.source = pipe.wire, None, None
                 if wire is not None:
                     wire.lose()
+
+    def dispose(self) -> None:
+        """Let go of both ends without a word."""
+        self._end()
+        self._lose_wires()
 
     def reset(self) -> None:
         """It breaks for both sides at once; what was in flight is lost."""

@@ -34,6 +34,7 @@ _OPTIONS: dict[int, tuple[int, int, int] | None] = {
     c.IPV6: (0, 0, 1),
     c.BLOCKY: (1, 0, 1),
 }
+_DEFAULTS = {number: row[0] for number, row in _OPTIONS.items() if row is not None}
 _READ_ONLY = {c.SOCKET_LIMIT: 65535, c.MSG_T_SIZE: 64}
 
 
@@ -52,11 +53,11 @@ class Context:
         self.sockets: dict[Endpoints, None] = {}
         self.lingering: dict[NetworkPipe, None] = {}
         self.is_terminated = False
-        self._values = {number: row[0] for number, row in _OPTIONS.items() if row is not None}
+        self._values = _DEFAULTS.copy()
         self._waiters: list[Task] = []
         self._bound: dict[str, Endpoints] = {}
         self._pending: dict[str, list[InprocPipe]] = {}  # Connected, but bound by nobody yet.
-        self._sockets_ever = 0
+        self._pairs: list[tuple[InprocPipe, InprocPipe]] = []  # All that there ever were.
 
     def __str__(self) -> str:
         return f"context of {self.node}"
@@ -152,6 +153,7 @@ class Context:
         """Connect to a name, bound or not: the pipe is there at once."""
         pipe, peer = InprocPipe(socket, name), InprocPipe(socket, name)
         pipe.peer, peer.peer = peer, pipe
+        self._pairs.append((pipe, peer))
         pipe.announced_id = socket.options.routing_id  # What the peer will learn.
         pipe.wanted_id = socket.options.connect_routing_id
         socket.options.connect_routing_id = b""
@@ -196,6 +198,12 @@ class Context:
         self.is_terminated = True
         for socket in self.sockets:
             socket.refuse(c.ETERM)
+
+    def dispose(self) -> None:
+        """The ends of inproc connections let go of each other."""
+        for pipe, peer in self._pairs:
+            del pipe.peer, peer.peer
+        self._pairs.clear()
 
     def crash(self) -> None:
         """The process dies: its sockets close and nothing lingers.

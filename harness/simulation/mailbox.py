@@ -51,7 +51,8 @@ class Mailbox(deque[tuple[Callable[[Any], object], Any]]):
             return
         self.append((command, argument))
         for task in self.waiters:
-            self._scheduler.wake(task)
+            if task.is_parked:
+                self._scheduler.wake(task)
 
     def drain(self) -> None:
         """Do what the commands say."""

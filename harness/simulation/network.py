@@ -137,6 +137,12 @@ class Network:
             if (connection.out_way.source, connection.out_way.target) in nodes
         ]
 
+    def dispose(self) -> None:
+        """Nothing arrives any more, and connections let go of their ends."""
+        for way in self._ways.values():
+            for wire in list(way.wires):
+                wire.connection.dispose()
+
     # --- faults ---------------------------------------------------------------
 
     def cut(self, one: str, other: str) -> None:

@@ -51,6 +51,8 @@ class Pipe:
         is_asleep: The socket found nothing here, so the next message has to tell it.
         is_ended: Nothing will arrive after what has.
         is_open: Whether messages can still go out.
+        is_removed: The socket has forgotten it.
+        is_watched: What arrives may be no message for the socket: it was removed, or is strict.
         limit: After how many messages the sender's side is full; 0 is never.
         written, credit, read, report_at: What was sent, what of it is known to be read,
             what was read here, and after how many that is reported.
@@ -61,7 +63,7 @@ class Pipe:
 
     __slots__ = (
         "announced_id", "credit", "full_at", "gone_because", "in_slot", "inbound", "is_acknowledged",
-        "is_asleep", "is_ended", "is_introduced", "is_leaving", "is_misread", "is_open", "is_removed",
+        "is_asleep", "is_ended", "is_introduced", "is_leaving", "is_misread", "is_open", "is_removed", "is_watched",
         "limit", "mailbox", "on_message", "out_slot", "read", "report_at", "report_step",
         "routing_id", "socket", "subscriptions", "wanted_id", "written",
     )  # fmt: skip
@@ -82,6 +84,7 @@ class Pipe:
         self.is_acknowledged = False  # The end was read, and the other side was told.
         self.is_open = True
         self.is_removed = False
+        self.is_watched = socket.is_strict_reader
         self.is_leaving = False  # This end was given up, and the other has not agreed yet.
         self.is_introduced = False  # Whether the peer has said what it calls itself.
         self.is_misread = False  # Whether a probe is where the peer's routing id is expected.
@@ -221,17 +224,17 @@ class NetworkPipe(Pipe):
     Attributes:
         backlog: What the network has not taken yet: all of it while there is no connection.
         peer: Who is at the other end, as an object whose `str` a person understands.
-        is_watched: Whether the connection may close because of what arrives.
         wire: Where messages go; None while there is no connection.
         source: Where messages come from.
         connector: Who keeps the connection up; None at the binding side.
         taken: How many messages the network took.
-        inbound_limit, delivered, reported: How the receiving side bounds `inbound`.
+        inbound_limit, delivered, reported, stop_at: How the receiving side bounds `inbound`: no
+            more is delivered from `stop_at` on.
     """
 
     __slots__ = (
-        "backlog", "connector", "delivered", "inbound_limit", "is_lingering", "is_watched", "peer",
-        "reported", "source", "take_report_at", "take_report_step", "taken", "wire",
+        "backlog", "connector", "delivered", "inbound_limit", "is_lingering", "peer",
+        "reported", "source", "stop_at", "take_report_at", "take_report_step", "taken", "wire",
     )  # fmt: skip
 
     transport = "network"
@@ -244,7 +247,6 @@ class NetworkPipe(Pipe):
         self.wire: Wire | None = None
         self.source: Wire | None = None
         self.is_lingering = False
-        self.is_watched = socket.is_strict_reader
         self.taken = 0
         self.take_report_step = 0
         self.take_report_at = NEVER
@@ -285,13 +287,18 @@ class NetworkPipe(Pipe):
 
     def tell_read(self, read: int) -> None:
         self.reported = read
-        if self.source is not None and self.source.is_blocked:
-            self.source.unblock()
+        self._make_room()
 
-    def has_inbound_room(self) -> bool:
-        """Whether the receiving side takes one more message from the network."""
+    def restart_count(self) -> None:
+        """A new connection: what was delivered by the one before has no part in its limit."""
+        self.reported = self.delivered = self.read
+        self._make_room()
+
+    def _make_room(self) -> None:
         limit = self.inbound_limit
-        return not limit or self.delivered - self.reported < limit
+        self.stop_at = self.reported + limit if limit else ENDLESS
+        if self.source is not None and self.source.is_stuck:
+            self.source.unstick()
 
     def update_limits(self) -> None:
         """After a change of SNDHWM or RCVHWM."""
@@ -301,5 +308,4 @@ class NetworkPipe(Pipe):
         self.take_report_at = self.taken - self.taken % step + step if step else NEVER
         self.inbound_limit = options.rcvhwm
         self.set_inbound_limit(self.inbound_limit)
-        if self.source is not None and self.source.is_blocked:
-            self.source.unblock()
+        self._make_room()

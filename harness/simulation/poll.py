@@ -59,7 +59,11 @@ def poll(
     try:
         while True:
             in_time = scheduler.park(reason, deadline_ns)
-            found = [socket.events() & wanted for socket, wanted in items]
+            # A socket with nothing a moment ago and no command since has nothing now.
+            found = [
+                socket.events() & wanted if socket.mailbox or socket.refusal else 0
+                for socket, wanted in items
+            ]
             if any(found) or not in_time:
                 return found
     finally:

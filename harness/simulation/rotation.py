@@ -123,23 +123,27 @@ class FairQueue:
             self.finish()
         while self.active:
             pipe = self.pipes[self.current]
-            inbound = pipe.inbound
-            if inbound:
-                self.last = pipe
-                if self.is_holding:
-                    self.held = pipe
-                    return inbound.popleft()
-                self.current += 1
-                if self.current >= self.active:
-                    self.current = 0
-                message = inbound.popleft()
-                if message:  # An ANNOUNCEMENT does not count.
-                    read = pipe.read = pipe.read + 1
-                    if read == pipe.report_at:
-                        pipe.report()
+            if not pipe.inbound:
+                self._rest(pipe)
+                continue
+            self.last = pipe
+            message = pipe.inbound.popleft()
+            if self.is_holding:
+                self.held = pipe
                 return message
-            self._rest(pipe)
+            if self.active > 1:
+                self._advance()
+            if message:  # An ANNOUNCEMENT does not count.
+                pipe.read += 1
+                if pipe.read == pipe.report_at:
+                    pipe.report()
+            return message
         return None
+
+    def _advance(self) -> None:
+        self.current += 1
+        if self.current >= self.active:
+            self.current = 0
 
     def finish(self, counted: int = 1) -> None:
         """The last frame of a held message was read."""
@@ -148,11 +152,13 @@ class FairQueue:
             return
         pipe.read += counted
         if pipe.in_slot != NOWHERE:
-            self.current += 1
-            if self.current >= self.active:
-                self.current = 0
+            self._advance()
         if counted and pipe.read == pipe.report_at:
             pipe.report()
+
+    def close(self) -> None:
+        """Nothing is read here any more."""
+        self.last = self.held = None
 
     def has_any(self) -> bool:
         """Whether there is a message; pipes found at their end are removed by that."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from .. import constants as c
 from ..constants import SimulatedError
 from ..mailbox import COMMAND_TICKS
-from ..pipe import Message, NetworkPipe, Pipe
+from ..pipe import Message, Pipe
 from ..rotation import FairQueue
 from .endpoints import FIRST_DESCRIPTOR as FIRST_DESCRIPTOR, Endpoints
 
@@ -206,7 +206,10 @@ class Socket(Endpoints):
             mailbox.drain()
             if (found := self._take()) is not None:
                 return found
-        deadline_ns = self._deadline_ns(flags, "receive", self.options.rcvtimeo)
+        timeout_ms = self.options.rcvtimeo
+        deadline_ns = None
+        if flags & c.DONTWAIT or timeout_ms >= 0:
+            deadline_ns = self._deadline_ns(flags, "receive", timeout_ms)
         reason = Wait((self, "receive"))
         while True:
             in_time = mailbox.wait(reason, deadline_ns)
@@ -240,6 +243,13 @@ class Socket(Endpoints):
             self.fair_queue.finish()
         return frame
 
+    # --- closing --------------------------------------------------------------
+
+    def close(self, linger_ms: int | None = None) -> None:
+        super().close(linger_ms)
+        self.fair_queue.close()
+        self._out_pipe = None
+
     # --- events ---------------------------------------------------------------
 
     def events(self) -> int:
@@ -270,8 +280,7 @@ class Socket(Endpoints):
             elif name == "maxmsgsize":
                 self.is_strict_reader = self.type == c.REQ or self.options.maxmsgsize >= 0
                 for pipe in self.pipes:
-                    if isinstance(pipe, NetworkPipe):
-                        pipe.is_watched = self.is_strict_reader
+                    pipe.is_watched = self.is_strict_reader
 
     def _set_own(self, option: int, value: int | bytes) -> bool:
         """Options that are really verbs, such as SUBSCRIBE; False for all others."""

@@ -209,11 +209,12 @@ class Endpoints(Plumbing):
 
     def _hang_up(self, connector: Connector) -> None:
         connector.stop()
-        if connector.connection is not None:
-            if connector.connection.near is not None:
-                connector.connection.close_from(connector.connection.near)
+        connection, connector.connection, connector.pipe = connector.connection, None, None
+        if connection is not None:
+            if connection.near is not None:
+                connection.close_from(connection.near)
             else:
-                connector.connection.reset()
+                connection.reset()
 
     def close(self, linger_ms: int | None = None) -> None:
         """Close the socket; what it has not sent lingers in the background.
@@ -235,7 +236,7 @@ class Endpoints(Plumbing):
         for pipe in list(self.pipes):
             self._let_go(pipe)
         for _, thing in self._endpoints:
-            if isinstance(thing, Connector) and thing.pipe is None:
+            if isinstance(thing, Connector) and not (thing.pipe and thing.pipe.is_lingering):
                 self._hang_up(thing)
         self._endpoints.clear()
         self.stop_monitor()

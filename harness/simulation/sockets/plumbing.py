@@ -185,7 +185,7 @@ class Plumbing:
         """Take a pipe out of the socket."""
         if pipe.is_removed:
             return
-        pipe.is_removed = True
+        pipe.is_removed = pipe.is_watched = True
         self.pipes.pop(pipe, None)
         self._forget(pipe)
 

@@ -46,34 +46,40 @@ class Router(Socket):
     # --- receiving ------------------------------------------------------------
 
     def _take(self) -> Message | None:
-        queue = self.fair_queue
         message = self._looked_ahead
-        if message is not None:
-            self._looked_ahead = None
-            if not queue.is_holding:
-                queue.finish()
+        if message is None:
+            return self._next()
+        self._looked_ahead = None
+        if not self.fair_queue.is_holding:
+            self.fair_queue.finish()
+        if self._handed_over is not None:
             current, self._handed_over = self._handed_over, None
-            if current is not None:
-                self.leave(current)
-            return message
-        message = queue.take()
-        while message is not None and not message:  # An ANNOUNCEMENT.
-            queue.finish(counted=0)
-            message = queue.take()
-        if message is not None:
-            if queue.is_holding and len(message) == 1:
-                queue.finish()  # With the id its only frame was read.
-            message.insert(0, queue.last.routing_id)  # type: ignore[union-attr,arg-type]
+            self.leave(current)
+        return message
+
+    def _next(self) -> Message | None:
+        """The next message from the pipes, with the routing id of its sender in front."""
+        queue = self.fair_queue
+        while (message := queue.take()) is not None:
+            if message:
+                if queue.is_holding and len(message) == 1:
+                    queue.finish()  # With the id its only frame was read.
+                message.insert(0, queue.last.routing_id)  # type: ignore[union-attr,arg-type]
+                break
+            queue.finish(counted=0)  # An ANNOUNCEMENT.
         return message
 
     def has_in(self) -> bool:
         # To tell whether there is a message libzmq takes its first frame: from then on it is
         # delivered whatever becomes of its sender, and a message of one frame counts as read.
-        if self._looked_ahead is None:
-            queue = self.fair_queue
-            queue.is_holding = True
-            self._looked_ahead = Router._take(self)
-            queue.is_holding = False
+        if self._looked_ahead is not None:
+            return True
+        queue = self.fair_queue
+        if not queue.active:
+            return False
+        queue.is_holding = True
+        self._looked_ahead = self._next()
+        queue.is_holding = False
         return self._looked_ahead is not None
 
     # --- sending --------------------------------------------------------------
