@@ -51,8 +51,9 @@ class Mailbox(deque[tuple[Callable[[Any], object], Any]]):
             return
         self.append((command, argument))
         for task in self.waiters:
-            if task.is_parked:
-                self._scheduler.wake(task)
+            if task.is_parked:  # As `Scheduler.wake` does: every message comes this way.
+                task.is_parked = False
+                self._scheduler.ready.append(task)
 
     def drain(self) -> None:
         """Do what the commands say."""

@@ -57,9 +57,10 @@ class LoadBalancer:
 
     def advance(self) -> None:
         """A whole message was written: the cursor moves on."""
-        self.current += 1
-        if self.current >= self.active:
-            self.current = 0
+        if self.active > 1:
+            self.current += 1
+            if self.current >= self.active:
+                self.current = 0
 
     def remove(self, pipe: Pipe) -> None:
         """A pipe has gone."""

@@ -283,18 +283,15 @@ class Scheduler:
         """
         ready, timers = self.ready, self._timers
         self._steps_left -= 1
-        chosen: Task | None = None
-        while self._steps_left > 0 or self._may_go_on(task):
-            if ready:
-                if len(ready) == 1 or not (index := self._choose(len(ready), "who runs next")):
-                    chosen = ready.popleft()
-                else:
-                    chosen = ready[index]
-                    del ready[index]
-                break
-            if not timers:
-                break
+        while not ready and timers and self._fresh_steps:
             self._ring()
+        if not ready or (self._steps_left <= 0 and not self._may_go_on(task)):
+            chosen = None
+        elif len(ready) == 1 or not (index := self._choose(len(ready), "who runs next")):
+            chosen = ready.popleft()
+        else:
+            chosen = ready[index]
+            del ready[index]
         if chosen is not task:
             self.current = chosen
             chosen_greenlet = self._hub if chosen is None else chosen.greenlet

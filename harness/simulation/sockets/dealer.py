@@ -32,12 +32,11 @@ class Dealer(Socket):
         return self.fair_queue.take()
 
     def _put(self, message: Sequence[bytes]) -> bool:
-        balancer = self.load_balancer
-        pipe = balancer.next()
+        pipe = self.load_balancer.next()
         if pipe is None:
             return False
         pipe.write(list(message))
-        balancer.advance()
+        self.load_balancer.advance()
         return True
 
     def _open(self, first: bytes, more: bool) -> bool:
