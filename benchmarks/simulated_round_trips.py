@@ -1,5 +1,7 @@
 """How many round trips a CPU second the simulation makes through a broker in Python.
 
+Also what it costs to set up a fleet of eight nodes and to close it again.
+
 PYTHONPATH=src python benchmarks/simulated_round_trips.py [round trips]
 """
 
@@ -64,6 +66,37 @@ def run(total: int, transport: str, clients: int, workers: int, seed: int | None
     return each * clients / spent
 
 
+def set_up(workers: int = 3, clients: int = 4) -> float:
+    """Milliseconds to open the sockets of a load-balancing fleet, connect, and close them."""
+
+    def broker(context) -> None:
+        sockets = context.socket(ROUTER), context.socket(ROUTER)
+        for number, socket in enumerate(sockets):
+            socket.bind(f"tcp://127.0.0.1:{5555 + number}")
+        scheduler.sleep(5_000_000)
+        for socket in sockets:
+            socket.close(0)
+
+    def peer(context, number: int) -> None:
+        socket = context.socket(REQ)
+        socket.connect(f"tcp://127.0.0.1:{5555 + number}")
+        scheduler.sleep(5_000_000)
+        socket.close(0)
+
+    started = time.process_time()
+    simulation = Simulation(SeededChoices(1))
+    scheduler = simulation.scheduler
+    scheduler.spawn("broker", "broker", broker, simulation.context("broker"))
+    for number in range(workers + clients):
+        name = f"peer-{number}"
+        scheduler.spawn(name, name, peer, simulation.context(name), int(number < workers))
+    outcome = simulation.run()
+    simulation.dispose()
+    spent = time.process_time() - started
+    assert outcome.kind == "finished", outcome
+    return spent * 1e3
+
+
 def machine() -> str:
     """How fast this machine is just now: two primitives that every round trip needs."""
     from heapq import heappop, heappush
@@ -92,6 +125,8 @@ def machine() -> str:
 
 if __name__ == "__main__":
     print(machine())
+    times = sorted(set_up() for _ in range(200))
+    print(f"set-up and close of 9 sockets: {times[100]:.2f} ms [from {times[0]:.2f}]")
     total = int(sys.argv[1]) if len(sys.argv) > 1 else 40_000
     for transport in ("inproc", "tcp"):
         for clients, workers in ((1, 1), (2, 2), (10, 4)):

@@ -67,7 +67,9 @@ def retrying() -> Pattern:
     """Load balancing with clients that ask again: a request may be executed twice."""
     pattern = reqrep.pattern("load-balancing").with_roles(client=RetryingClient)
     promises = tuple(
-        replace(promise, property="at-least-once") if promise.property == "exactly-once" else promise
+        replace(promise, property="at-least-once")
+        if promise.property == "exactly-once"
+        else promise
         for promise in pattern.promises
     )
     return replace(pattern, promises=promises)

@@ -344,4 +344,4 @@ class SimulatedWorld(Conductor):
         self._tasks.clear()
         self._contexts.clear()
         self._shared = None
-        self.simulation.observe = None
+        self.simulation.dispose()

@@ -2,9 +2,11 @@
 
 scheduler.py   tasks and time              choices.py   the one place of decisions
 pipe.py        what a socket sees of a connection; limits
+mailbox.py     what a socket is told, and when it looks
 rotation.py    which pipe is next
 network.py, link.py, connection.py         tcp and ipc
 sockets/       the types; rules.py has the state machines as tables
+               plumbing.py, endpoints.py, base.py: what all have in common, from the pipes up
 context.py     sockets of a node, inproc names, the end
 poll.py, proxy.py                          on top of sockets
 simulation.py  all of it put together: start here

@@ -8,7 +8,9 @@ decision: choice}`, which replays it, shrinks well, and can be read.
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Mapping
+from functools import cache
 from random import Random
 
 from ..errors import HarnessBug
@@ -42,6 +44,19 @@ class Choices:
         return choice
 
 
+@cache
+def _gaps(calm_in: int) -> list[float]:
+    """How likely it is that at most 0, 1, 2 .. calm decisions stand before one that is drawn.
+
+    Multiplied, not taken from a logarithm, whose last digit differs between machines.
+    """
+    gaps, calm = [], 1.0
+    for _ in range(64):
+        calm *= 1 - 1 / calm_in
+        gaps.append(1 - calm)
+    return gaps
+
+
 class SeededChoices(Choices):
     """Decides by a random source of its own.
 
@@ -50,23 +65,31 @@ class SeededChoices(Choices):
         calm_in: One decision in so many deviates from calm, in the mean. With 1 all are drawn.
     """
 
-    __slots__ = ("_calm_in", "_random")
+    __slots__ = ("_gaps", "_next", "_random")
 
     def __init__(self, seed: int, calm_in: int = 4) -> None:
         super().__init__()
         self._random = Random(seed).random
-        self._calm_in = calm_in
+        self._gaps = _gaps(calm_in)
+        self._next = -1  # The number of the next decision that is drawn.
+        self._look_ahead()
+
+    def _look_ahead(self) -> None:
+        # To know which decision is drawn next makes all others as cheap as calm ones.
+        gaps = self._gaps
+        while (gap := bisect(gaps, self._random())) == len(gaps):
+            self._next += gap
+        self._next += gap + 1
 
     def choose(self, n: int, label: str) -> int:
         if n < 2:
             return 0
         number = self.count
         self.count = number + 1
-        # One draw serves both questions, whether to deviate and whereto: randrange costs four.
-        drawn = self._random() * self._calm_in
-        if drawn >= 1.0:
+        if number < self._next:
             return 0
-        choice = int(drawn * n)
+        self._look_ahead()
+        choice = int(self._random() * n)
         return self._deviate(number, choice, label) if choice else 0
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .endpoint import Endpoint
     from .link import Way
     from .network import Network
-    from .sockets.base import Socket
+    from .sockets.endpoints import Endpoints
 
 IO_THREAD_NS = 20_000
 """How long libzmq's I/O thread takes to answer its socket."""
@@ -50,6 +50,10 @@ ANNOUNCING = frozenset({c.REQ, c.DEALER, c.ROUTER})
 """The types that tell their routing id in the handshake."""
 
 
+END: Message = []
+"""In flight, what follows all messages: the sender has closed."""
+
+
 def size_of(message: Message) -> int:
     """The bytes of a message, its framing left out."""
     return sum(map(len, message))
@@ -73,12 +77,12 @@ class Wire:
 
     Attributes:
         source, target: The pipes at its ends.
-        is_blocked: The receiving pipe is full, so what arrives has to wait.
+        is_stuck: What has arrived waits: for the handshake, a release, or room where it arrives.
     """
 
     __slots__ = (
-        "_bytes", "_capacity", "_in_flight", "_is_armed", "_last_ns", "_scheduler", "connection",
-        "is_blocked", "source", "target", "way",
+        "_bytes", "_capacity", "_in_flight", "_is_armed", "_scheduler", "connection",
+        "is_stuck", "source", "target", "way",
     )  # fmt: skip
 
     def __init__(
@@ -88,117 +92,95 @@ class Wire:
         self.way = way
         self.source = source
         self.target = target
-        self._scheduler = connection.network.scheduler
+        self._scheduler = way.scheduler
         self._capacity = connection.network.buffer_bytes
-        self._in_flight: deque[tuple[int, Message | None]] = deque()
+        self._in_flight: deque[tuple[int, Message]] = deque()
         self._bytes = 0  # Of what is in flight; counted only while that is more than one.
-        self._last_ns = 0
-        self._is_armed = False
-        self.is_blocked = False
+        # Nothing arrives before the handshake has, which then unsticks it.
+        self.is_stuck = True
+        self._is_armed = True  # A timer is set for the first in flight, or it is stuck.
         way.wires.append(self)
 
     def take(self, message: Message) -> bool:
         """Carry a message, unless the network is full. An empty one takes any size."""
         in_flight = self._in_flight
-        if in_flight:
-            if len(in_flight) == 1:
-                self._bytes = size_of(in_flight[0][1] or [])
-            size = size_of(message)
-            if self._bytes + size > self._capacity:
-                return False
-            self._bytes += size
-        self._append(message)
+        if in_flight and not self._has_room(message):
+            return False
+        arrival_ns = self._scheduler.now_ns + self.way.latency_ns()
+        if in_flight and arrival_ns < in_flight[-1][0]:
+            arrival_ns = in_flight[-1][0]
+        in_flight.append((arrival_ns, message))
+        if not self._is_armed:
+            self._is_armed = True
+            self._scheduler.push(arrival_ns, Wire._arrive, self)
+        return True
+
+    def _has_room(self, message: Message) -> bool:
+        in_flight = self._in_flight
+        if len(in_flight) == 1:
+            self._bytes = size_of(in_flight[0][1])
+        size = size_of(message)
+        if self._bytes + size > self._capacity and message is not END:
+            return False
+        self._bytes += size
         return True
 
     def finish(self) -> None:
         """The sender closes its end: the receiver learns of it after all messages."""
-        self._append(None)
+        self.take(END)
 
-    def start_at(self, time_ns: int) -> None:
-        """Nothing arrives before the handshake has."""
-        self._last_ns = time_ns
-
-    def _append(self, message: Message | None) -> None:
-        way = self.way
-        scheduler = self._scheduler
-        # As `way.latency_ns()`, unrolled: this is the hottest line of a network run.
-        arrival_ns = scheduler.now_ns + way.least_ns
-        if way.levels > 1:
-            arrival_ns += way.step_ns * way._choose(way.levels, "latency")
-        if arrival_ns < self._last_ns:
-            arrival_ns = self._last_ns
-        else:
-            self._last_ns = arrival_ns
-        self._in_flight.append((arrival_ns, message))
-        if not self._is_armed and not way.is_held and not self.is_blocked:
-            self._is_armed = True
-            scheduler.push(arrival_ns, Wire._arrive, self)
-
-    def arm(self) -> None:
-        """See to it that what is in flight arrives."""
-        if self._in_flight and not (self._is_armed or self.way.is_held or self.is_blocked):
-            self._is_armed = True
-            self._scheduler.push(self._in_flight[0][0], Wire._arrive, self)
-
-    def unblock(self) -> None:
-        """The receiving pipe may have room again."""
-        if self.target.has_inbound_room():
-            self.is_blocked = False
-            self.arm()
+    def unstick(self) -> None:
+        """The handshake is done, the way released, or there may be room again."""
+        if self.is_stuck and not self.way.is_held and self.target.delivered < self.target.stop_at:
+            self.is_stuck = self._is_armed = False
+            if self._in_flight:
+                self._is_armed = True
+                self._scheduler.push(self._in_flight[0][0], Wire._arrive, self)
 
     def _arrive(self) -> None:
-        self._is_armed = False
-        if self.way.is_held or self.connection.is_over:
-            return
         in_flight = self._in_flight
         target = self.target
         now_ns = self._scheduler.now_ns
-        while in_flight and in_flight[0][0] <= now_ns:
-            message = in_flight[0][1]
-            if message is None:
-                in_flight.clear()
-                self.connection.finished_at(target)
-                return
-            limit = target.inbound_limit
-            if limit and target.delivered - target.reported >= limit:
-                self.is_blocked = True
-                return
+        while in_flight:
+            arrival_ns, message = in_flight[0]
+            if arrival_ns > now_ns:
+                self._scheduler.push(arrival_ns, Wire._arrive, self)
+                break
+            if self.way.is_held or (target.delivered >= target.stop_at and message is not END):
+                self.is_stuck = True
+                break
             in_flight.popleft()
-            if len(in_flight) > 1:
+            if in_flight:
                 self._bytes -= size_of(message)
-            if target.is_removed:
-                target.socket.drop(target.gone_because, message)
-                continue
-            if target.socket.is_strict_reader and self._is_refused(target, message):
-                return
-            target.delivered += 1
-            target.inbound.append(message)  # As `target.put(message)`.
-            if target.is_asleep:
-                target.is_asleep = False
-                target.socket.post(target.read_command)
+            if message is END:
+                self.connection.finished_at(target)
+            elif not target.is_watched or self._passes(target, message):
+                target.delivered += 1
+                target.put(message)
+        else:
+            self._is_armed = False
         if self.source.backlog:
             self.source.pump()
-        if in_flight and not self._is_armed:
-            self._is_armed = True
-            self._scheduler.push(in_flight[0][0], Wire._arrive, self)
 
-    def _is_refused(self, target: NetworkPipe, message: Message) -> bool:
-        """Whether the receiving end closes the connection because of a message."""
+    def _passes(self, target: NetworkPipe, message: Message) -> bool:
+        """Whether what has arrived is a message for the receiving pipe."""
         socket = target.socket
-        limit = socket.options.maxmsgsize
-        if not (socket.type == c.REQ and not is_reply(message)) and not (
-            limit >= 0 and any(len(frame) > limit for frame in message)
-        ):
+        if target.is_removed:
+            socket.drop(target.gone_because, message)
             return False
+        limit = socket.options.maxmsgsize
+        if (socket.type != c.REQ or is_reply(message)) and (
+            limit < 0 or all(len(frame) <= limit for frame in message)
+        ):
+            return True
         socket.drop("malformed", message)
         self.connection.refuse_at(target)
-        return True
+        return False
 
     def lose(self) -> None:
         """The connection has broken: what was in flight is lost."""
         for _, message in self._in_flight:
-            if message is not None:
-                self.source.socket.drop("peer lost", message)
+            self.source.socket.drop("peer lost", message)
         self._in_flight.clear()
         if self in self.way.wires:
             self.way.wires.remove(self)
@@ -208,16 +190,17 @@ class Listener:
     """What one `bind()` made over tcp or ipc.
 
     Attributes:
-        socket, endpoint: Who listens where.
+        socket, endpoint, text: Who listens where; the endpoint as a text.
         announced_id: The routing id at the time of the bind.
         connections: Those that came in and stand.
     """
 
-    def __init__(self, socket: Socket, endpoint: Endpoint) -> None:
+    def __init__(self, socket: Endpoints, endpoint: Endpoint) -> None:
         self.socket = socket
         self.endpoint = endpoint
+        self.text = str(endpoint)
         self.announced_id = socket.options.routing_id
-        self.connections: list[Connection] = []
+        self.connections: dict[Connection, None] = {}
         self.is_closed = False
 
 
@@ -229,7 +212,7 @@ class Connector:
         connection: The one that stands or is being made.
     """
 
-    def __init__(self, network: Network, socket: Socket, endpoint: Endpoint, text: str) -> None:
+    def __init__(self, network: Network, socket: Endpoints, endpoint: Endpoint, text: str) -> None:
         self.network = network
         self.socket = socket
         self.endpoint = endpoint
@@ -262,7 +245,7 @@ class Connector:
         self.socket.event(c.EVENT_CONNECT_DELAYED, c.EINPROGRESS, self.text)
         listener = self.network.find(self.endpoint)
         if listener is None or self.network.is_cut(self.socket.node, listener.socket.node):
-            self.network.scheduler.call_later(self.network.refusal_ns, self.refused)
+            self._later(self.network.refusal_ns, Connector.refused)
             return
         self.connection = Connection(self, listener)
         self.connection.begin()
@@ -281,7 +264,11 @@ class Connector:
             return
         delay_ns = self._next_interval_ns()
         self.socket.event(c.EVENT_CONNECT_RETRIED, delay_ns // c.NS_PER_MS, self.text)
-        self.network.scheduler.call_later(delay_ns, self.start)
+        self._later(delay_ns, Connector.start)
+
+    def _later(self, delay_ns: int, step: Callable[[Connector], object]) -> None:
+        scheduler = self.network.scheduler
+        scheduler.push(scheduler.now_ns + delay_ns, step, self)
 
     def _next_interval_ns(self) -> int:
         base_ms = self.interval_ms
@@ -345,72 +332,82 @@ class Connection:
 
     def begin(self) -> None:
         """The connector knocks."""
-        self.listener.connections.append(self)
-        self.out_way.carry(self._step(self._accept))
-
-    def _step(self, step: Callable[[], None]) -> Callable[[], None]:
-        def unless_over() -> None:
-            if not self.is_over:
-                step()
-
-        return unless_over
+        self.listener.connections[self] = None
+        self.out_way.carry(Connection._accept, self)
 
     def _accept(self) -> None:
-        self.listener.socket.event(c.EVENT_ACCEPTED, self.number, str(self.listener.endpoint))
-        self.back_way.carry(self._step(self._connect))
+        if self.is_over:
+            return
+        self.listener.socket.event(c.EVENT_ACCEPTED, self.number, self.listener.text)
+        self.back_way.carry(Connection._connect, self)
 
     def _connect(self) -> None:
+        if self.is_over:
+            return
         self.connector.socket.event(c.EVENT_CONNECTED, self.number, self.connector.text)
-        self.out_way.carry(self._step(self._greet))
+        self.out_way.carry(Connection._greet, self)
 
     def _greet(self) -> None:
+        if self.is_over:
+            return
         near, far = self.connector.socket, self.listener.socket
         if far.type not in LEGAL_PAIRS.get(near.type, ()):
-            far.event(c.EVENT_DISCONNECTED, self.number, str(self.listener.endpoint))
-            self.back_way.carry(self._step(self._reject))
+            far.event(c.EVENT_DISCONNECTED, self.number, self.listener.text)
+            self.back_way.carry(Connection._reject, self)
             return
         if self.near is None:
             self.near = self.connector.pipe = self.connector.new_pipe()
-        pipe = self.far = NetworkPipe(far, None, f"{near}")
+        pipe = self.far = NetworkPipe(far, None, near)
         if near.type in ANNOUNCING:
             pipe.announced_id = self.connector.announced_id
         pipe.is_introduced = True
-        out = Wire(self, self.out_way, self.near, pipe)
-        back = Wire(self, self.back_way, pipe, self.near)
-        pipe.source, pipe.wire = out, back
-        far.event(c.EVENT_HANDSHAKE_SUCCEEDED, 0, str(self.listener.endpoint))
-        far.note("connected", peer=str(near), endpoint=str(self.listener.endpoint))
-        far.post((far.command_attach, pipe))
-        back.start_at(self.back_way.carry(self._step(lambda: self._establish(out, back))))
+        pipe.source = Wire(self, self.out_way, self.near, pipe)
+        pipe.wire = Wire(self, self.back_way, pipe, self.near)
+        far.event(c.EVENT_HANDSHAKE_SUCCEEDED, 0, self.listener.text)
+        far.note("connected", near, self.listener.text)
+        far.mailbox.post(far.command_attach, pipe)
+        self.back_way.carry(Connection._establish, self)
 
-    def _establish(self, out: Wire, back: Wire) -> None:
-        pipe, socket = out.source, self.connector.socket
+    def _establish(self) -> None:
+        if self.is_over:
+            return
+        pipe, far_pipe = self.near, self.far
+        assert pipe is not None
+        assert far_pipe is not None
+        socket, far = self.connector.socket, self.listener.socket
         self.is_standing = True
         if self._limit is not None:
             self._limit.cancel()
         self.connector.established()
+        out, back = far_pipe.source, far_pipe.wire
+        assert out is not None
+        assert back is not None
         pipe.wire, pipe.source = out, back
-        far = self.listener.socket
         if far.type in ANNOUNCING:
             pipe.announced_id = self.listener.announced_id
         is_first = not pipe.is_introduced
         pipe.is_introduced = True
         socket.event(c.EVENT_HANDSHAKE_SUCCEEDED, 0, self.connector.text)
-        socket.note("connected", peer=str(far), endpoint=self.connector.text)
+        socket.note("connected", far, self.connector.text)
         if self.connector.is_immediate:
-            socket.post((socket.command_attach, pipe))
+            command: Callable[[NetworkPipe], None] = socket.command_attach
         else:
-            socket.post((socket.command_identify if is_first else socket.command_resume, pipe))
-        pipe.reported = pipe.delivered = pipe.read
+            command = socket.command_identify if is_first else socket.command_resume
+        socket.mailbox.post(command, pipe)
+        pipe.restart_count()
+        out.unstick()
+        back.unstick()
         pipe.pump()
 
     def _reject(self) -> None:
+        if self.is_over:
+            return
         self._end()
         socket = self.connector.socket
         socket.event(c.EVENT_DISCONNECTED, self.number, self.connector.text)
         self.connector.stop()
         if self.near is not None:
-            socket.post((socket.command_terminate, self.near))
+            socket.mailbox.post(socket.command_terminate, self.near)
 
     # --- ends -----------------------------------------------------------------
 
@@ -419,8 +416,9 @@ class Connection:
         self.is_standing = False
         if self._limit is not None:
             self._limit.cancel()
-        if self in self.listener.connections:
-            self.listener.connections.remove(self)
+        self.listener.connections.pop(self, None)
+        if self.connector.connection is self:
+            self.connector.connection = None
 
     def _lose_wires(self) -> None:
         for pipe in (self.near, self.far):
@@ -428,6 +426,11 @@ class Connection:
                 wire, pipe.wire, pipe.source = pipe.wire, None, None
                 if wire is not None:
                     wire.lose()
+
+    def dispose(self) -> None:
+        """Let go of both ends without a word."""
+        self._end()
+        self._lose_wires()
 
     def reset(self) -> None:
         """It breaks for both sides at once; what was in flight is lost."""
@@ -462,7 +465,7 @@ class Connection:
         if pipe is self.near:
             socket.event(c.EVENT_DISCONNECTED, self.number, self.connector.text)
             self.connector.stop()
-            socket.post((socket.command_terminate, pipe))
+            socket.mailbox.post(socket.command_terminate, pipe)
             self._lost_far()
         else:
             self._lost_far()
@@ -474,7 +477,7 @@ class Connection:
         socket = self.connector.socket
         socket.event(c.EVENT_DISCONNECTED, self.number, self.connector.text)
         if self.near is not None and self.far is not None:
-            socket.note("disconnected", peer=self.near.peer_name, endpoint=self.connector.text)
+            socket.note("disconnected", self.near.peer, self.connector.text)
         self.connector.lost()
 
     def _lost_far(self) -> None:
@@ -482,8 +485,8 @@ class Connection:
         if pipe is None or (pipe.socket.is_closed and not pipe.is_lingering):
             return
         socket = pipe.socket
-        socket.event(c.EVENT_DISCONNECTED, self.number, str(self.listener.endpoint))
-        socket.note("disconnected", peer=pipe.peer_name, endpoint=str(self.listener.endpoint))
+        socket.event(c.EVENT_DISCONNECTED, self.number, self.listener.text)
+        socket.note("disconnected", pipe.peer, self.listener.text)
         socket.drop_all("peer lost", pipe.backlog)
         if pipe.is_lingering:
             socket.lingered(pipe)

@@ -12,6 +12,7 @@ from .constants import SimulatedError
 from .pipe import ANNOUNCEMENT, InprocPipe, NetworkPipe
 from .sockets import SOCKETS
 from .sockets.base import Socket
+from .sockets.endpoints import Endpoints
 from .sockets.pair import Pair
 
 if TYPE_CHECKING:
@@ -33,13 +34,14 @@ _OPTIONS: dict[int, tuple[int, int, int] | None] = {
     c.IPV6: (0, 0, 1),
     c.BLOCKY: (1, 0, 1),
 }
+_DEFAULTS = {number: row[0] for number, row in _OPTIONS.items() if row is not None}
 _READ_ONLY = {c.SOCKET_LIMIT: 65535, c.MSG_T_SIZE: 64}
 
 
 class Bound(NamedTuple):
     """Who has an inproc name, with those options that count as they were at `bind()`."""
 
-    socket: Socket
+    socket: Endpoints
     routing_id: bytes
     sndhwm: int
     rcvhwm: int
@@ -57,14 +59,14 @@ class Context:
     def __init__(self, simulation: Simulation, node: str) -> None:
         self.simulation = simulation
         self.node = node
-        self.sockets: dict[Socket, None] = {}
+        self.sockets: dict[Endpoints, None] = {}
         self.lingering: dict[NetworkPipe, None] = {}
         self.is_terminated = False
-        self._values = {number: row[0] for number, row in _OPTIONS.items() if row is not None}
+        self._values = _DEFAULTS.copy()
         self._waiters: list[Task] = []
         self._bound: dict[str, Bound] = {}
         self._pending: dict[str, list[InprocPipe]] = {}  # Connected, but bound by nobody yet.
-        self._sockets_ever = 0
+        self._pairs: list[tuple[InprocPipe, InprocPipe]] = []  # All that there ever were.
 
     def __str__(self) -> str:
         return f"context of {self.node}"
@@ -97,7 +99,7 @@ class Context:
         pair.options.linger = 0
         return pair
 
-    def closed(self, socket: Socket) -> None:
+    def closed(self, socket: Endpoints) -> None:
         """A socket has closed."""
         self.sockets.pop(socket, None)
         self.wake()
@@ -133,7 +135,7 @@ class Context:
 
     # --- inproc ---------------------------------------------------------------
 
-    def bind_inproc(self, socket: Socket, name: str) -> None:
+    def bind_inproc(self, socket: Endpoints, name: str) -> None:
         """Give a name to a socket; those that connected to it before are joined to it.
 
         Raises:
@@ -156,12 +158,13 @@ class Context:
             # full learns that there is room now (measured).
             if pipe.peer.report_step:
                 pipe.peer.tell_read(0)
-            pipe.socket.post((pipe.socket.command_identify, pipe))
+            pipe.mailbox.post(pipe.socket.command_identify, pipe)
 
-    def connect_inproc(self, socket: Socket, name: str) -> InprocPipe:
+    def connect_inproc(self, socket: Endpoints, name: str) -> InprocPipe:
         """Connect to a name, bound or not: the pipe is there at once."""
         pipe, peer = InprocPipe(socket, name), InprocPipe(socket, name)
         pipe.peer, peer.peer = peer, pipe
+        self._pairs.append((pipe, peer))
         pipe.announced_id = socket.options.routing_id  # What the peer will learn.
         pipe.wanted_id = socket.options.connect_routing_id
         socket.options.connect_routing_id = b""
@@ -171,22 +174,23 @@ class Context:
         bound = self._bound.get(name)
         if bound is None:
             self._pending.setdefault(name, []).append(pipe)
-            pipe.limit = sndhwm
+            pipe.set_limit(sndhwm)
             pipe.set_inbound_limit(rcvhwm)
-            peer.limit = rcvhwm
+            peer.set_limit(rcvhwm)
             peer.set_inbound_limit(sndhwm)
         else:
             self._join(pipe, bound)
             if pipe.wanted_id:
                 pipe.inbound.append(ANNOUNCEMENT)
-            bound.socket.post((bound.socket.command_attach, peer))
+            bound.socket.mailbox.post(bound.socket.command_attach, peer)
         socket.command_attach(pipe)
         return pipe
 
     def _join(self, pipe: InprocPipe, bound: Bound) -> None:
         peer, binder = pipe.peer, bound.socket
         peer.socket = binder
-        peer.read_command = (binder.command_read, peer)
+        peer.mailbox = binder.mailbox
+        peer.on_message = binder.command_read
         peer.announced_id, pipe.announced_id = pipe.announced_id, bound.routing_id
         pipe.is_bound = peer.is_bound = True
         pipe.is_introduced = peer.is_introduced = True
@@ -197,14 +201,15 @@ class Context:
         if pipe.is_removed or (pipe.is_leaving and pipe.is_ended):
             # The connector came, sent, and went before there was a binder, who knows it at once.
             peer.is_ended = True
-            peer.is_open = peer.has_room = False
+            peer.is_open = False
+            peer.full_at = 0
 
-    def unbind_inproc(self, socket: Socket, name: str) -> None:
+    def unbind_inproc(self, socket: Endpoints, name: str) -> None:
         """Free a name; its connections stay."""
         if name in self._bound and self._bound[name].socket is socket:
             del self._bound[name]
 
-    def unbind_all_inproc(self, socket: Socket) -> None:
+    def unbind_all_inproc(self, socket: Endpoints) -> None:
         """Free the names of a socket that closes."""
         for name in [name for name, bound in self._bound.items() if bound.socket is socket]:
             del self._bound[name]
@@ -216,6 +221,12 @@ class Context:
         self.is_terminated = True
         for socket in self.sockets:
             socket.refuse(c.ETERM)
+
+    def dispose(self) -> None:
+        """The ends of inproc connections let go of each other."""
+        for pipe, peer in self._pairs:
+            del pipe.peer, peer.peer
+        self._pairs.clear()
 
     def crash(self) -> None:
         """The process dies: its sockets close and nothing lingers.

@@ -9,7 +9,7 @@ break, new ones are refused). It never reorders or repeats.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import MisuseError
 from .constants import NS_PER_MS
@@ -19,10 +19,22 @@ if TYPE_CHECKING:
     from .connection import Wire
     from .scheduler import Scheduler
 
+T = TypeVar("T")
+
 LATENCY_LEAST_NS = 50_000
 LATENCY_GREATEST_NS = 250_000
 LATENCY_LEVELS = 5
 """Between how many latencies, the least and the greatest included, a choice decides."""
+
+
+def _spread(least_ns: int, greatest_ns: int, levels: int) -> tuple[int, ...]:
+    if least_ns == greatest_ns or levels == 1:
+        return (least_ns,)
+    step_ns = (greatest_ns - least_ns) // (levels - 1)
+    return tuple(least_ns + step_ns * level for level in range(levels))
+
+
+DEFAULT_LATENCIES_NS = _spread(LATENCY_LEAST_NS, LATENCY_GREATEST_NS, LATENCY_LEVELS)
 
 
 class Way:
@@ -31,28 +43,26 @@ class Way:
     Attributes:
         source, target: The nodes.
         is_held, is_cut: What is wrong with it.
-        least_ns, step_ns, levels: The latencies: the least, and the further ones.
+        latencies_ns: Between which latencies a choice decides, the least first.
         wires: The directions of connections that lead along it.
     """
 
     __slots__ = (
-        "_choose", "_holds", "_scheduler", "_waiting", "is_cut", "is_held", "least_ns", "levels", "source",
-        "step_ns", "target", "wires",
+        "_holds", "_waiting", "choose", "is_cut", "is_held", "latencies_ns", "scheduler", "source",
+        "target", "wires",
     )  # fmt: skip
 
     def __init__(self, scheduler: Scheduler, choices: Choices, source: str, target: str) -> None:
-        self._scheduler = scheduler
-        self._choose = choices.choose
+        self.scheduler = scheduler
+        self.choose = choices.choose
         self.source = source
         self.target = target
         self.is_held = False
         self.is_cut = False
         self.wires: list[Wire] = []
         self._holds = 0
-        self._waiting: list[Callable[[], object]] = []
-        self.least_ns = self.step_ns = 0
-        self.levels = 1
-        self.set_latency(LATENCY_LEAST_NS, LATENCY_GREATEST_NS)
+        self._waiting: list[tuple[Callable[[Any], object], Any]] = []
+        self.latencies_ns = DEFAULT_LATENCIES_NS
 
     def set_latency(self, least_ns: int, greatest_ns: int, levels: int = LATENCY_LEVELS) -> None:
         """How long a message takes: a choice between so many levels, 0 the least."""
@@ -61,22 +71,18 @@ class Way:
                 f"latency from {least_ns} to {greatest_ns} ns in {levels} levels: "
                 "it must not be negative, nor the least above the greatest"
             )
-        self.least_ns = least_ns
-        self.levels = levels if greatest_ns > least_ns and levels > 1 else 1
-        self.step_ns = (greatest_ns - least_ns) // (self.levels - 1) if self.levels > 1 else 0
+        self.latencies_ns = _spread(least_ns, greatest_ns, levels)
 
     def latency_ns(self) -> int:
         """How long the next thing takes."""
-        if self.levels == 1:
-            return self.least_ns
-        return self.least_ns + self.step_ns * self._choose(self.levels, "latency")
+        return self.latencies_ns[self.choose(len(self.latencies_ns), "latency")]
 
-    def carry(self, callback: Callable[[], object]) -> int:
-        """Let a step of a handshake happen at the other end; when it will, as far as is known."""
+    def carry(self, step: Callable[[T], object], argument: T) -> None:
+        """Let a step of a handshake happen at the other end."""
         if self.is_held:
-            self._waiting.append(callback)
-            return self._scheduler.now_ns
-        return self._scheduler.call_later(self.latency_ns(), callback).time_ns
+            self._waiting.append((step, argument))
+        else:
+            self.scheduler.push(self.scheduler.now_ns + self.latency_ns(), step, argument)
 
     def hold(self) -> None:
         """Let nothing through until `release`; only heartbeats break a connection for that."""
@@ -101,13 +107,13 @@ class Way:
                 if self.is_held and self._holds == hold:
                     wire.connection.reset()
 
-            self._scheduler.call_later(silence_ms * NS_PER_MS, check)
+            self.scheduler.call_later(silence_ms * NS_PER_MS, check)
 
     def release(self) -> None:
         """Let through what was held, in order."""
         self.is_held = False
         waiting, self._waiting = self._waiting, []
-        for callback in waiting:
-            self._scheduler.call_later(0, callback)
+        for step, argument in waiting:
+            self.scheduler.push(self.scheduler.now_ns, step, argument)
         for wire in self.wires:
-            wire.arm()
+            wire.unstick()

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from . import constants as c
 from .choices import Choices
-from .connection import Connection, Connector, Listener
+from .connection import Connection, Listener
 from .constants import SimulatedError
 from .endpoint import ANY_HOST, Endpoint
 from .link import LATENCY_LEAST_NS, Way
 from .scheduler import Scheduler
 
 if TYPE_CHECKING:
-    from .sockets.base import Socket
+    from .sockets.endpoints import Endpoints
 
 NETWORK_BUFFER_BYTES = 64 * 1024 + 128 * 1024 + 2 * 8 * 1024
 """What lies between two sockets: a send buffer, a receive buffer, a batch of each engine."""
@@ -55,7 +55,7 @@ class Network:
 
     # --- listening ------------------------------------------------------------
 
-    def listen(self, socket: Socket, endpoint: Endpoint) -> Listener:
+    def listen(self, socket: Endpoints, endpoint: Endpoint) -> Listener:
         """Bind an endpoint; port 0 gets one that is free.
 
         Raises:
@@ -137,6 +137,12 @@ class Network:
             if (connection.out_way.source, connection.out_way.target) in nodes
         ]
 
+    def dispose(self) -> None:
+        """Nothing arrives any more, and connections let go of their ends."""
+        for way in self._ways.values():
+            for wire in list(way.wires):
+                wire.connection.dispose()
+
     # --- faults ---------------------------------------------------------------
 
     def cut(self, one: str, other: str) -> None:
@@ -160,7 +166,3 @@ class Network:
         """Break the connections between two nodes; connectors try again."""
         for connection in self.connections(one, other):
             connection.reset()
-
-    def new_connector(self, socket: Socket, endpoint: Endpoint, text: str) -> Connector:
-        """What `connect()` starts."""
-        return Connector(self, socket, endpoint, text)

@@ -16,17 +16,20 @@ Source: zeromq.md 5.1, 5.5.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from .rotation import NOWHERE
 
 if TYPE_CHECKING:
     from .connection import Connector, Wire
-    from .sockets.base import Socket
+    from .sockets.endpoints import Endpoints
 
 Message = list[bytes]
 
 NEVER = -1
+ENDLESS = 1 << 62
+"""More messages than any run has."""
 
 DEFAULT_LIMIT = 1000
 """SNDHWM and RCVHWM of a fresh socket."""
@@ -52,23 +55,30 @@ class Pipe:
         is_asleep: The socket found nothing here, so the next message has to tell it.
         is_ended: Nothing will arrive after what has.
         is_open: Whether messages can still go out.
-        has_room: Whether the sender believes that there is room.
+        is_removed: The socket has forgotten it.
+        is_watched: What arrives may be no message for the socket: it was removed, or is strict.
         limit: After how many messages the sender's side is full; 0 is never.
         written, credit, read, report_at: What was sent, what of it is known to be read,
             what was read here, and after how many that is reported.
+        full_at: After how many written messages the sender finds no room. Once it has found
+            none it is 0, and the next report makes room; so it is with a pipe that is closed.
         in_slot, out_slot: Its place in the fair queue and the load balancer.
     """
 
     __slots__ = (
-        "announced_id", "credit", "gone_because", "has_room", "in_slot", "inbound", "is_acknowledged",
-        "is_asleep", "is_ended", "is_introduced", "is_leaving", "is_misread", "is_open", "is_removed", "limit", "out_slot", "read", "read_command", "report_at", "report_step",
+        "announced_id", "credit", "full_at", "gone_because", "in_slot", "inbound", "is_acknowledged",
+        "is_asleep", "is_ended", "is_introduced", "is_leaving", "is_misread", "is_open", "is_removed", "is_watched",
+        "limit", "mailbox", "on_message", "out_slot", "read", "report_at", "report_step",
         "routing_id", "socket", "subscriptions", "wanted_id", "written",
     )  # fmt: skip
 
     transport = ""
 
-    def __init__(self, socket: Socket) -> None:
+    def __init__(self, socket: Endpoints) -> None:
         self.socket = socket
+        self.mailbox = socket.mailbox
+        # The command that tells the socket that a pipe which slept has something.
+        self.on_message: Callable[[Pipe], object] = socket.command_read
         self.routing_id: bytes | None = None
         self.announced_id: bytes = b""  # What the peer calls itself, if it does.
         self.wanted_id = b""  # CONNECT_ROUTING_ID, if one was set for this pipe.
@@ -78,12 +88,13 @@ class Pipe:
         self.is_acknowledged = False  # The end was read, and the other side was told.
         self.is_open = True
         self.is_removed = False
+        self.is_watched = socket.is_strict_reader
         self.is_leaving = False  # This end was given up, and the other has not agreed yet.
         self.is_introduced = False  # Whether the peer has said what it calls itself.
         self.is_misread = False  # Whether a probe is where the peer's routing id is expected.
         self.gone_because = "peer lost"  # Why what arrives after the end is dropped.
-        self.has_room = True
         self.limit = 0
+        self.full_at = ENDLESS
         self.written = 0
         self.credit = 0
         self.read = 0
@@ -92,8 +103,6 @@ class Pipe:
         self.in_slot = NOWHERE
         self.out_slot = NOWHERE
         self.subscriptions: dict[bytes, int] = {}  # Of the peer, kept by PUB and XPUB.
-        # One tuple for good: telling a sleeping reader is the commonest command.
-        self.read_command: tuple[Any, Pipe] = (socket.command_read, self)
 
     @property
     def peer_name(self) -> str:
@@ -104,12 +113,10 @@ class Pipe:
 
     def is_writable(self) -> bool:
         """Whether the sender believes that there is room for one more message."""
-        if not self.has_room:
-            return False
-        if self.limit and self.written - self.credit >= self.limit:
-            self.has_room = False
-            return False
-        return True
+        if self.written < self.full_at:
+            return True
+        self.full_at = 0
+        return False
 
     def write(self, message: Message) -> None:
         """Send a whole message; whoever calls has asked `is_writable`."""
@@ -118,7 +125,21 @@ class Pipe:
     def close_out(self) -> None:
         """Nothing goes out any more."""
         self.is_open = False
-        self.has_room = False
+        self.full_at = 0
+
+    def set_limit(self, limit: int) -> None:
+        """The limit of what goes out. A pipe that was found full stays so until the next report."""
+        self.limit = limit
+        if self.full_at:
+            self.full_at = self.credit + limit if limit else ENDLESS
+
+    def count(self, read: int) -> bool:
+        """The reader has reported; whether that makes room in a pipe that was found full."""
+        was_full = not self.full_at
+        self.credit = read
+        if self.is_open:
+            self.full_at = read + self.limit if self.limit else ENDLESS
+        return was_full and self.is_open
 
     # --- reading --------------------------------------------------------------
 
@@ -127,11 +148,11 @@ class Pipe:
         self.inbound.append(message)
         if self.is_asleep:
             self.is_asleep = False
-            self.socket.post(self.read_command)
+            self.mailbox.post(self.on_message, self)
 
     def put_end(self) -> None:
         """Nothing more will arrive: the socket hears of it at its next call."""
-        self.socket.post((self.socket.command_ended, self))
+        self.mailbox.post(self.socket.command_ended, self)
 
     def set_inbound_limit(self, limit: int) -> None:
         """The limit of what arrives here, which says how often the reader reports."""
@@ -163,7 +184,7 @@ class InprocPipe(Pipe):
 
     transport = "inproc"
 
-    def __init__(self, socket: Socket, name: str) -> None:
+    def __init__(self, socket: Endpoints, name: str) -> None:
         super().__init__(socket)
         self.name = name
         self.peer: InprocPipe
@@ -180,15 +201,12 @@ class InprocPipe(Pipe):
         if peer.is_removed or peer.is_leaving:
             self.socket.drop(peer.gone_because, message)
             return
-        peer.inbound.append(message)
-        if peer.is_asleep:
-            peer.is_asleep = False
-            peer.socket.post(peer.read_command)
+        peer.put(message)
 
     def tell_read(self, read: int) -> None:
         peer = self.peer
         if not peer.is_removed:
-            peer.socket.post((peer.socket.command_credit, (peer, read)))
+            peer.mailbox.post(peer.socket.command_credit, (peer, read))
 
     def close_out(self) -> None:
         super().close_out()
@@ -198,7 +216,7 @@ class InprocPipe(Pipe):
     def set_limits(self, outbound: int, inbound: int) -> None:
         """Bound what goes out and what comes in; what the peer adds is added (5.5.2)."""
         more_outbound, more_inbound = self.peer_limits
-        self.limit = outbound + more_outbound if outbound and more_outbound else 0
+        self.set_limit(outbound + more_outbound if outbound and more_outbound else 0)
         self.set_inbound_limit(inbound + more_inbound if inbound and more_inbound else 0)
 
     def update_limits(self) -> None:
@@ -211,7 +229,7 @@ class InprocPipe(Pipe):
         options = self.socket.options
         self.set_limits(options.sndhwm, options.rcvhwm)
         change = self.peer, options.rcvhwm, options.sndhwm
-        self.peer.socket.post((self.peer.socket.command_limits, change))
+        self.peer.mailbox.post(self.peer.socket.command_limits, change)
 
 
 class NetworkPipe(Pipe):
@@ -219,34 +237,26 @@ class NetworkPipe(Pipe):
 
     Attributes:
         backlog: What the network has not taken yet: all of it while there is no connection.
+        peer: Who is at the other end, as an object whose `str` a person understands.
         wire: Where messages go; None while there is no connection.
         source: Where messages come from.
         connector: Who keeps the connection up; None at the binding side.
         taken: How many messages the network took.
-        inbound_limit, delivered, reported: How the receiving side bounds `inbound`.
+        inbound_limit, delivered, reported, stop_at: How the receiving side bounds `inbound`: no
+            more is delivered from `stop_at` on.
     """
 
     __slots__ = (
-        "backlog",
-        "connector",
-        "delivered",
-        "inbound_limit",
-        "is_lingering",
-        "peer_text",
-        "reported",
-        "source",
-        "take_report_at",
-        "take_report_step",
-        "taken",
-        "wire",
+        "backlog", "connector", "delivered", "inbound_limit", "is_lingering", "peer",
+        "reported", "source", "stop_at", "take_report_at", "take_report_step", "taken", "wire",
     )  # fmt: skip
 
     transport = "network"
 
-    def __init__(self, socket: Socket, connector: Connector | None, peer_text: str) -> None:
+    def __init__(self, socket: Endpoints, connector: Connector | None, peer: object) -> None:
         super().__init__(socket)
         self.connector = connector
-        self.peer_text = peer_text
+        self.peer = peer
         self.backlog: deque[Message] = deque()
         self.wire: Wire | None = None
         self.source: Wire | None = None
@@ -261,7 +271,7 @@ class NetworkPipe(Pipe):
 
     @property
     def peer_name(self) -> str:
-        return self.peer_text
+        return str(self.peer)
 
     def write(self, message: Message) -> None:
         self.written += 1
@@ -287,25 +297,29 @@ class NetworkPipe(Pipe):
     def report_taken(self) -> None:
         """The network side of this pipe reports as any reader does."""
         self.take_report_at += self.take_report_step
-        self.socket.post((self.socket.command_credit, (self, self.taken)))
+        self.mailbox.post(self.socket.command_credit, (self, self.taken))
 
     def tell_read(self, read: int) -> None:
         self.reported = read
-        if self.source is not None and self.source.is_blocked:
-            self.source.unblock()
+        self._make_room()
 
-    def has_inbound_room(self) -> bool:
-        """Whether the receiving side takes one more message from the network."""
+    def restart_count(self) -> None:
+        """A new connection: what was delivered by the one before has no part in its limit."""
+        self.reported = self.delivered = self.read
+        self._make_room()
+
+    def _make_room(self) -> None:
         limit = self.inbound_limit
-        return not limit or self.delivered - self.reported < limit
+        self.stop_at = self.reported + limit if limit else ENDLESS
+        if self.source is not None and self.source.is_stuck:
+            self.source.unstick()
 
     def update_limits(self) -> None:
         """After a change of SNDHWM or RCVHWM."""
         options = self.socket.options
-        self.limit = options.sndhwm
+        self.set_limit(options.sndhwm)
         step = self.take_report_step = low_water_mark(self.limit)
         self.take_report_at = self.taken - self.taken % step + step if step else NEVER
         self.inbound_limit = options.rcvhwm
         self.set_inbound_limit(self.inbound_limit)
-        if self.source is not None and self.source.is_blocked:
-            self.source.unblock()
+        self._make_room()

@@ -9,22 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from . import constants as c
-from .constants import SimulatedError
 from .scheduler import Scheduler
 from .sockets.base import Socket
 
 
-class _Poll:
-    """Why a task waits, in words."""
+class _Poll(tuple[tuple[Socket, int], ...]):
+    """Why a task waits, put into words only when somebody asks: the sockets and what is wanted."""
 
-    __slots__ = ("items",)
-
-    def __init__(self, items: Sequence[tuple[Socket, int]]) -> None:
-        self.items = items
+    __slots__ = ()
 
     def __str__(self) -> str:
         parts = []
-        for socket, flags in self.items:
+        for socket, flags in self:
             wanted = [
                 name for bit, name in ((c.POLLIN, "input"), (c.POLLOUT, "room")) if flags & bit
             ]
@@ -47,7 +43,8 @@ def poll(
     Raises:
         SimulatedError: ETERM, ENOTSOCK.
     """
-    found = _look(items)
+    # Each is asked for both, whatever is wanted, as libzmq does: to ask changes the order of pipes.
+    found = [socket.events() & wanted for socket, wanted in items]
     if any(found) or not items:
         return found
     if timeout_ms == 0:
@@ -62,25 +59,13 @@ def poll(
     try:
         while True:
             in_time = scheduler.park(reason, deadline_ns)
-            found = _look(items)
+            # A socket with nothing a moment ago and no command since has nothing now.
+            found = [
+                socket.events() & wanted if socket.mailbox or socket.refusal else 0
+                for socket, wanted in items
+            ]
             if any(found) or not in_time:
                 return found
     finally:
         for socket, _ in items:
             socket.waiters.remove(task)
-
-
-def _look(items: Sequence[tuple[Socket, int]]) -> list[int]:
-    found = []
-    for socket, wanted in items:
-        if socket.refusal:
-            raise SimulatedError(socket.refusal, str(socket))
-        if socket.mailbox:
-            socket.drain()
-        # Both are asked, whatever is wanted, as libzmq does: to ask changes the order of pipes.
-        # Room first, as in `Socket.events`.
-        events = c.POLLOUT if socket.has_out() else 0
-        if socket._parts or socket.has_in():
-            events |= c.POLLIN
-        found.append(events & wanted)
-    return found

@@ -45,8 +45,9 @@ class LoadBalancer:
         """The pipe that takes the next message; None if none has room."""
         while self.active:
             pipe = self.pipes[self.current]
-            if pipe.is_writable():
+            if pipe.written < pipe.full_at:
                 return pipe
+            pipe.full_at = 0  # As `Pipe.is_writable` says.
             self.active -= 1
             if self.current < self.active:
                 self._swap(self.current, self.active)
@@ -56,9 +57,10 @@ class LoadBalancer:
 
     def advance(self) -> None:
         """A whole message was written: the cursor moves on."""
-        self.current += 1
-        if self.current >= self.active:
-            self.current = 0
+        if self.active > 1:
+            self.current += 1
+            if self.current >= self.active:
+                self.current = 0
 
     def remove(self, pipe: Pipe) -> None:
         """A pipe has gone."""
@@ -105,8 +107,7 @@ class FairQueue:
         """A new pipe joins at the end of those in the game."""
         pipe.in_slot = len(self.pipes)
         self.pipes.append(pipe)
-        # From now on the command that a sleeping pipe has something comes straight here.
-        pipe.read_command = (self.activate, pipe)
+        pipe.on_message = self.activate
         self.activate(pipe)
 
     def activate(self, pipe: Pipe) -> None:
@@ -123,23 +124,27 @@ class FairQueue:
             self.finish()
         while self.active:
             pipe = self.pipes[self.current]
-            inbound = pipe.inbound
-            if inbound:
-                self.last = pipe
-                if self.is_holding:
-                    self.held = pipe
-                    return inbound.popleft()
-                self.current += 1
-                if self.current >= self.active:
-                    self.current = 0
-                message = inbound.popleft()
-                if message:  # An ANNOUNCEMENT does not count.
-                    read = pipe.read = pipe.read + 1
-                    if read == pipe.report_at:
-                        pipe.report()
+            if not pipe.inbound:
+                self._rest(pipe)
+                continue
+            self.last = pipe
+            message = pipe.inbound.popleft()
+            if self.is_holding:
+                self.held = pipe
                 return message
-            self._rest(pipe)
+            if self.active > 1:
+                self._advance()
+            if message:  # An ANNOUNCEMENT does not count.
+                pipe.read += 1
+                if pipe.read == pipe.report_at:
+                    pipe.report()
+            return message
         return None
+
+    def _advance(self) -> None:
+        self.current += 1
+        if self.current >= self.active:
+            self.current = 0
 
     def finish(self, counted: int = 1) -> None:
         """The last frame of a held message was read."""
@@ -148,11 +153,13 @@ class FairQueue:
             return
         pipe.read += counted
         if pipe.in_slot != NOWHERE:
-            self.current += 1
-            if self.current >= self.active:
-                self.current = 0
+            self._advance()
         if counted and pipe.read == pipe.report_at:
             pipe.report()
+
+    def close(self) -> None:
+        """Nothing is read here any more."""
+        self.last = self.held = None
 
     def has_any(self) -> bool:
         """Whether there is a message; pipes found at their end are removed by that."""

@@ -14,8 +14,8 @@ program which asks again and again meets its answer.
 reported with what each task waits for; or a task spins: `step_limit` turns without
 a timer. All three are an `Outcome`, none is a hang.
 
-The body of a greenlet never returns, since that upsets coverage.py: its last act is a
-switch to the hub, which drops it.
+A task that has ended returns to the hub: to throw its greenlet away while it hangs in a
+switch would cost as much as thirty turns.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from itertools import count
 from typing import Any, Final
 
 from greenlet import GreenletExit, getcurrent, greenlet
@@ -102,6 +103,12 @@ class Timer:
         """Never call back; nothing happens if it has."""
         self.callback = None
 
+    def ring(self) -> None:
+        """Call back, once."""
+        callback, self.callback = self.callback, None
+        if callback is not None:
+            callback()
+
 
 @dataclass(frozen=True)
 class Waiting:
@@ -156,16 +163,16 @@ class Scheduler:
         self.tasks: list[Task] = []
         self._choose = choices.choose
         self._step_limit = step_limit
+        self._fresh_steps = step_limit  # Those after a timer; none once the run shall end.
         self._steps_left = step_limit
         self.ready: deque[Task] = deque()
         self._timers: list[tuple[int, int, Callable[[Any], object] | None, Any]] = []
-        self._timer_number = 0
+        self._timer_numbers = count()
         self._task_number = 0
         self._hub: greenlet | None = None
         self._ended: list[Task] = []
         self._is_stopping = False
-        self._suspects: dict[int, int] | None = None
-        self._suspect_turns = 0
+        self._suspects: dict[int, int] = {}
         self._spinner: Task | None = None
         self._failure: BaseException | None = None
         self._stalled: dict[str, list[Task]] = {}  # By node: those that would run or wait.
@@ -176,12 +183,14 @@ class Scheduler:
         """A new task, which gets its turn after those that can run already."""
         task = Task(name, node, self._task_number, function, arguments)
         self._task_number += 1
-        task.greenlet = greenlet(lambda: self._body(task), parent=self._hub)
+        task.greenlet = greenlet(self._body)
         self.tasks.append(task)
         self.ready.append(task)
         return task
 
-    def _body(self, task: Task) -> None:
+    def _body(self) -> None:
+        task = self.current
+        assert task is not None
         try:
             if task.throwing is None:
                 task.result = task.function(*task.arguments)
@@ -193,10 +202,8 @@ class Scheduler:
         task.is_done = True
         self._ended.append(task)
         self.current = None
-        hub = self._hub
-        del task
-        assert hub is not None
-        hub.switch()
+        assert self._hub is not None
+        getcurrent().parent = self._hub  # Who goes on when this returns.
 
     def kill(self, task: Task) -> None:
         """Throw `TaskKilled` where the task waits, at its next turn; its `finally` blocks run."""
@@ -265,27 +272,12 @@ class Scheduler:
         task.reason = reason
         task.is_parked = True
         if deadline_ns is None:
-            # As `_switch`, unrolled for the commonest wait of all.
-            ready = self.ready
-            self._steps_left -= 1
-            if len(ready) == 1 and self._steps_left > 0:
-                chosen = ready.popleft()
-                if chosen is not task:
-                    self.current = chosen
-                    chosen.greenlet.switch()  # type: ignore[union-attr]
-                if task.throwing is not None:
-                    error, task.throwing = task.throwing, None
-                    raise error
-            else:
-                self._steps_left += 1
-                self._switch(task)
+            self._switch(task)
             return True
         task.deadline_ns = deadline_ns
         task.is_timed_out = False
         if task.alarm_ns is None or deadline_ns < task.alarm_ns:
-            task.alarm_ns = deadline_ns
-            self._timer_number += 1
-            heappush(self._timers, (deadline_ns, self._timer_number, None, task))
+            self._set_alarm(task, deadline_ns)
         try:
             self._switch(task)
         finally:
@@ -319,86 +311,64 @@ class Scheduler:
         """A call that did not wait has found nothing: time passes, and the others have a turn."""
         until_ns = self.now_ns + FRUITLESS_NS
         timers = self._timers
-        while timers and timers[0][0] <= until_ns:
-            self._fire()
-            if self._failure is not None:
-                break
+        while timers and timers[0][0] <= until_ns and self._fresh_steps:
+            self._ring()
         if self.now_ns < until_ns:
             self.now_ns = until_ns
         if self.current is not None:
             self.yield_turn()
 
-    def _switch(self, task: Task) -> None:
-        """Give up the turn; back when it comes again."""
-        ready = self.ready
-        steps_left = self._steps_left = self._steps_left - 1
-        if ready and steps_left > 0:
-            chosen: Task | None
-            if len(ready) == 1 or not (index := self._choose(len(ready), "who runs next")):
-                chosen = ready.popleft()
-            else:
-                chosen = ready[index]
-                del ready[index]
+    def _switch(self, task: Task | None) -> None:
+        """Give up the turn; back when it comes again. The hub, which is no task, has it last.
+
+        Whoever gives it up finds out who is next: the first of those that can run, or another
+        by choice; if nobody can, timers ring until somebody does.
+        """
+        ready, timers = self.ready, self._timers
+        self._steps_left -= 1
+        while not ready and timers and self._fresh_steps:
+            self._ring()
+        if not ready or (self._steps_left <= 0 and not self._may_go_on(task)):
+            chosen = None
+        elif len(ready) == 1 or not (index := self._choose(len(ready), "who runs next")):
+            chosen = ready.popleft()
         else:
-            chosen = self._next(task)
+            chosen = ready[index]
+            del ready[index]
         if chosen is not task:
             self.current = chosen
-            if chosen is None:
-                self._hub.switch()  # type: ignore[union-attr]
-            else:
-                chosen.greenlet.switch()  # type: ignore[union-attr]
-        if task.throwing is not None:
+            chosen_greenlet = self._hub if chosen is None else chosen.greenlet
+            chosen_greenlet.switch()  # type: ignore[union-attr]
+        if task is not None and task.throwing is not None:
             error, task.throwing = task.throwing, None
             raise error
 
-    def _next(self, task: Task | None) -> Task | None:
-        """Who runs next, after as many timers as it takes; None if the hub has to decide."""
-        ready, timers = self.ready, self._timers
-        while self._failure is None and not self._is_stopping:
-            if self._steps_left <= 0 and self._is_spinning(task):
-                break
-            if ready:
-                index = self._choose(len(ready), "who runs next") if len(ready) > 1 else 0
-                chosen = ready[index]
-                del ready[index]
-                return chosen
-            if not timers:
-                break
-            if timers[0][2] is None:
-                self._fire()
-                continue
-            # As `_fire`, unrolled: each message over a network comes this way.
-            time_ns, _, callback, argument = heappop(timers)
-            if time_ns > self.now_ns:
-                self.now_ns = time_ns
-            self._steps_left = self._step_limit
-            try:
-                callback(argument)  # type: ignore[misc]
-            except BaseException as failure:
-                self._failure = failure
-        return None
+    def _may_go_on(self, task: Task | None) -> bool:
+        """No steps are left: whether that is neither an end of the run nor somebody spinning.
 
-    def _is_spinning(self, task: Task | None) -> bool:
-        """Count who takes the turns after the limit; whoever took most of them spins."""
-        if self._suspects is None:
-            self._suspects = {}
-            self._suspect_turns = 0
+        For some more turns it is counted who takes them; whoever took most of them spins.
+        """
+        if not self._fresh_steps:
+            return False
+        if self._steps_left == 0:
+            self._suspects.clear()
         if task is not None:
             self._suspects[task.number] = self._suspects.get(task.number, 0) + 1
-            self._suspect_turns += 1
-        if self._suspect_turns < SUSPECT_TURNS:
-            return False
+        if self._steps_left > -SUSPECT_TURNS:
+            return True
         number = max(self._suspects, key=self._suspects.__getitem__)
         self._spinner = next(task for task in self.tasks if task.number == number)
-        return True
+        return False
+
+    def _end_run(self) -> None:
+        self._fresh_steps = self._steps_left = 0  # So that the next switch looks.
 
     # --- timers ---------------------------------------------------------------
 
     def call_at(self, time_ns: int, callback: Callable[[], object]) -> Timer:
         """Call back at a time, or as soon as nobody can run if it has passed."""
         timer = Timer(time_ns, callback)
-        self._timer_number += 1
-        heappush(self._timers, (time_ns, self._timer_number, None, timer))
+        heappush(self._timers, (time_ns, next(self._timer_numbers), None, timer))
         return timer
 
     def call_later(self, delay_ns: int, callback: Callable[[], object]) -> Timer:
@@ -407,63 +377,53 @@ class Scheduler:
 
     def push(self, time_ns: int, callback: Callable[[Any], object], argument: Any) -> None:
         """As `call_at`, cheaper, for a callback that need not be cancelled."""
-        self._timer_number += 1
-        heappush(self._timers, (time_ns, self._timer_number, callback, argument))
+        heappush(self._timers, (time_ns, next(self._timer_numbers), callback, argument))
 
-    def _fire(self) -> None:
+    def _ring(self) -> None:
         """Take the next timer; the clock moves unless it was cancelled or rang too soon."""
         time_ns, _, callback, argument = heappop(self._timers)
-        if callback is None:
-            if type(argument) is Task:
-                self._alarm(argument, time_ns)
-                return
-            callback = argument.callback
-            if callback is None:
-                return
-            argument.callback = None
-            self._move(time_ns)
-            try:
-                callback()
-            except BaseException as error:
-                self._failure = error
+        if callback is None and (callback := self._callback_of(argument, time_ns)) is None:
             return
         if time_ns > self.now_ns:
             self.now_ns = time_ns
-        self._steps_left = self._step_limit
+        self._steps_left = self._fresh_steps
         try:
             callback(argument)
         except BaseException as error:
             # The task in whose greenlet this happens has nothing to do with it.
             self._failure = error
+            self._end_run()
 
-    def _alarm(self, task: Task, time_ns: int) -> None:
-        if task.alarm_ns != time_ns:
-            return
-        task.alarm_ns = None
-        deadline_ns = task.deadline_ns
-        if deadline_ns is None or not task.is_parked:
-            return
+    def _callback_of(self, what: Task | Timer, time_ns: int) -> Callable[[Any], object] | None:
+        """What happens at the alarm of a task, or at a timer; None if nothing does any more."""
+        if type(what) is Timer:
+            return Timer.ring if what.callback is not None else None
+        assert type(what) is Task
+        if what.alarm_ns != time_ns:
+            return None
+        what.alarm_ns = None
+        deadline_ns = what.deadline_ns
+        if deadline_ns is None or not what.is_parked:
+            return None
         if deadline_ns > time_ns:
-            task.alarm_ns = deadline_ns
-            self._timer_number += 1
-            heappush(self._timers, (deadline_ns, self._timer_number, None, task))
-            return
-        self._move(time_ns)
+            self._set_alarm(what, deadline_ns)
+            return None
+        return self._time_out
+
+    def _set_alarm(self, task: Task, deadline_ns: int) -> None:
+        task.alarm_ns = deadline_ns
+        heappush(self._timers, (deadline_ns, next(self._timer_numbers), None, task))
+
+    def _time_out(self, task: Task) -> None:
         task.is_timed_out = True
         self.wake(task)
-
-    def _move(self, time_ns: int) -> None:
-        if time_ns > self.now_ns:
-            self.now_ns = time_ns
-        self._steps_left = self._step_limit
-        self._suspects = None
 
     # --- the hub --------------------------------------------------------------
 
     def stop(self) -> None:
         """Let `run()` return; it can be called again to go on."""
         self._is_stopping = True
-        self._steps_left = 0  # So that the next switch looks.
+        self._end_run()
 
     def run(self) -> Outcome:
         """Run until nobody can; see `Outcome`.
@@ -476,25 +436,23 @@ class Scheduler:
         self._hub = getcurrent()
         self._is_stopping = False
         self._spinner = None
-        self._steps_left = self._step_limit
-        self._suspects = None
+        self._fresh_steps = self._steps_left = self._step_limit
         while True:
-            chosen = self._next(None)
-            if chosen is not None:
-                self.current = chosen
-                assert chosen.greenlet is not None
-                chosen.greenlet.parent = self._hub
-                chosen.greenlet.switch()
-            self.current = None
+            self._switch(None)
+            if self._failure is not None:
+                failure, self._failure = self._failure, None
+                raise HarnessBug(f"a timer failed at {self.now_ns} ns: {failure!r}") from failure
+            if not self._ended:
+                return self._outcome()  # Whoever had the turn last found nobody to give it to.
             for task in self._ended:
                 task.greenlet = None
                 self.tasks.remove(task)
             self._ended.clear()
-            if self._failure is not None:
-                failure, self._failure = self._failure, None
-                raise HarnessBug(f"a timer failed at {self.now_ns} ns: {failure!r}") from failure
-            if chosen is None:
-                return self._outcome()
+
+    def dispose(self) -> None:
+        """No timer rings any more."""
+        self._timers.clear()
+        self._hub = None
 
     def _outcome(self) -> Outcome:
         waiting = tuple(

@@ -14,9 +14,8 @@ from .choices import Choices
 from .context import Context
 from .network import NETWORK_BUFFER_BYTES, Network
 from .scheduler import STEP_LIMIT, Outcome, Scheduler
-from .sockets.base import Socket
 
-Observer = Callable[[str, Socket, dict[str, Any]], None]
+Observer = Callable[[str, Any, dict[str, Any]], None]
 """Called with a kind, a socket and fields.
 
 `connected` and `disconnected` have `peer` and `endpoint`; `dropped` has `message` and `reason`:
@@ -50,15 +49,30 @@ class Simulation:
         self.network = Network(self.scheduler, self.choices, buffer_bytes)
         self.observe = observe
         self._socket_number = 0
+        self._contexts: list[Context] = []
 
     def context(self, node: str) -> Context:
         """A new context of a node."""
-        return Context(self, node)
+        self._contexts.append(Context(self, node))
+        return self._contexts[-1]
 
     def next_socket_number(self) -> int:
         """Sockets are numbered from 0 in the order in which they are made."""
         self._socket_number += 1
         return self._socket_number - 1
+
+    def dispose(self) -> None:
+        """Let go of what is left of a run, when all sockets are closed and all tasks have ended.
+
+        Then reference counts alone free the simulation: it has no cycles left, which to find
+        would take the garbage collector longer than a short run.
+        """
+        self.observe = None
+        self.scheduler.dispose()
+        self.network.dispose()
+        for context in self._contexts:
+            context.dispose()
+        self._contexts.clear()
 
     def run(self) -> Outcome:
         """Run until nobody can; see `Outcome`."""

@@ -20,29 +20,23 @@ if TYPE_CHECKING:
 class Dealer(Socket):
     """See the top of this file."""
 
+    __slots__ = ("load_balancer",)
+
     type = c.DEALER
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.load_balancer = LoadBalancer()
-        if type(self) is Dealer:
-            # The same as the methods below, a call cheaper.
-            self._take = self.fair_queue.take  # type: ignore[method-assign]
-            self.has_in = self.fair_queue.has_any  # type: ignore[method-assign]
 
     def _take(self) -> Message | None:
         return self.fair_queue.take()
 
     def _put(self, message: Sequence[bytes]) -> bool:
-        balancer = self.load_balancer
-        pipe = balancer.next()
+        pipe = self.load_balancer.next()
         if pipe is None:
             return False
         pipe.write(list(message))
-        # As `balancer.advance()`.
-        balancer.current += 1
-        if balancer.current >= balancer.active:
-            balancer.current = 0
+        self.load_balancer.advance()
         return True
 
     def _open(self, first: bytes, more: bool) -> bool:

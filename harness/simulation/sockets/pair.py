@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 class Pair(Socket):
     """See the top of this file."""
 
+    __slots__ = ("_pipe",)
+
     type = c.PAIR
 
     def __init__(self, context: Context) -> None:

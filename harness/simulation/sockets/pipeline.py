@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NoReturn
 
 from .. import constants as c
@@ -13,8 +14,9 @@ from .dealer import Dealer
 class Push(Dealer):
     """Sends as DEALER does; what its peers send is not read."""
 
+    __slots__ = ()
+
     type = c.PUSH
-    can_receive = False
 
     def _take(self) -> NoReturn:
         raise SimulatedError(c.ENOTSUP, f"receive on {self}")
@@ -38,8 +40,15 @@ class Push(Dealer):
 class Pull(Dealer):
     """Hears as DEALER does; sends nothing."""
 
+    __slots__ = ()
+
     type = c.PULL
-    can_send = False
+
+    def _put(self, message: Sequence[bytes]) -> NoReturn:
+        raise SimulatedError(c.ENOTSUP, f"send on {self}")
+
+    def _open(self, first: bytes, more: bool) -> NoReturn:
+        raise SimulatedError(c.ENOTSUP, f"send on {self}")
 
     def has_out(self) -> bool:
         return False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from .. import constants as c
 from ..constants import SimulatedError
@@ -25,6 +25,8 @@ UNSUBSCRIBE = b"\x00"
 
 class XPub(Socket):
     """Publishes, and hands the subscriptions of its peers to the application."""
+
+    __slots__ = ("_counts", "_told")
 
     type = c.XPUB
     tells_subscriptions = True
@@ -125,12 +127,16 @@ class XPub(Socket):
 class Pub(XPub):
     """Publishes; subscriptions are its own affair."""
 
+    __slots__ = ()
+
     type = c.PUB
     tells_subscriptions = False
 
 
 class XSub(Socket):
     """Hears what its peers publish; subscriptions are messages that it sends."""
+
+    __slots__ = ("_topics",)
 
     type = c.XSUB
     filters = False
@@ -197,9 +203,13 @@ class XSub(Socket):
 class Sub(XSub):
     """Hears what it subscribed to, by option."""
 
+    __slots__ = ()
+
     type = c.SUB
-    can_send = False
     filters = True
+
+    def _open(self, first: bytes, more: bool) -> NoReturn:
+        raise SimulatedError(c.ENOTSUP, f"send on {self}")
 
     def _set_own(self, option: int, value: int | bytes) -> bool:
         if option not in (c.SUBSCRIBE, c.UNSUBSCRIBE):

@@ -28,6 +28,8 @@ class Rep(Router):
         state: `rules.RECEIVING` or `rules.OWING`.
     """
 
+    __slots__ = ("_asker", "_envelope", "state")
+
     type = c.REP
 
     def __init__(self, context: Context) -> None:

@@ -42,6 +42,8 @@ class Req(Dealer):
         asked: The pipe of the peer that was asked; None when it has gone.
     """
 
+    __slots__ = ("_request_number", "_table", "asked", "state")
+
     type = c.REQ
 
     def __init__(self, context: Context) -> None:
@@ -81,10 +83,7 @@ class Req(Dealer):
             pipe.write([self._request_id(), b"", *message])
         else:
             pipe.write([b"", *message])
-        # As `balancer.advance()`.
-        balancer.current += 1
-        if balancer.current >= balancer.active:
-            balancer.current = 0
+        balancer.advance()
         self.state = row.next
         return True
 

@@ -30,6 +30,8 @@ class Router(Socket):
         peers: The pipe of each peer that can be named.
     """
 
+    __slots__ = ("_anonymous", "_handed_over", "_looked_ahead", "peers")
+
     type = c.ROUTER
     tells_loss = False
 
@@ -45,21 +47,24 @@ class Router(Socket):
     # --- receiving ------------------------------------------------------------
 
     def _take(self) -> Message | None:
-        queue = self.fair_queue
         message = self._looked_ahead
-        if message is not None:
-            self._looked_ahead = None
-            if not queue.is_holding:
-                self._finish_reading()
-            return message
-        message = queue.take()
-        while message is not None and not message:  # An ANNOUNCEMENT.
-            queue.finish(counted=0)
-            message = queue.take()
-        if message is not None:
-            if queue.is_holding and len(message) == 1:
-                queue.finish()  # With the id its only frame was read.
-            message.insert(0, queue.last.routing_id)  # type: ignore[union-attr,arg-type]
+        if message is None:
+            return self._next()
+        self._looked_ahead = None
+        if not self.fair_queue.is_holding:
+            self._finish_reading()
+        return message
+
+    def _next(self) -> Message | None:
+        """The next message from the pipes, with the routing id of its sender in front."""
+        queue = self.fair_queue
+        while (message := queue.take()) is not None:
+            if message:
+                if queue.is_holding and len(message) == 1:
+                    queue.finish()  # With the id its only frame was read.
+                message.insert(0, queue.last.routing_id)  # type: ignore[union-attr,arg-type]
+                break
+            queue.finish(counted=0)  # An ANNOUNCEMENT.
         return message
 
     def _finish_reading(self) -> None:
@@ -71,11 +76,14 @@ class Router(Socket):
     def has_in(self) -> bool:
         # To tell whether there is a message libzmq takes its first frame: from then on it is
         # delivered whatever becomes of its sender, and a message of one frame counts as read.
-        if self._looked_ahead is None:
-            queue = self.fair_queue
-            queue.is_holding = True
-            self._looked_ahead = Router._take(self)
-            queue.is_holding = False
+        if self._looked_ahead is not None:
+            return True
+        queue = self.fair_queue
+        if not queue.active:
+            return False
+        queue.is_holding = True
+        self._looked_ahead = self._next()
+        queue.is_holding = False
         return self._looked_ahead is not None
 
     # --- sending --------------------------------------------------------------
@@ -198,7 +206,8 @@ class Router(Socket):
         else:
             self.drop_all("handover", old.inbound)
             self.forget(old)
-            old.is_open = old.has_room = False
+            old.is_open = False
+            old.full_at = 0
 
     def _report_mute(self, pipe: Pipe) -> None:
         for message in list(pipe.inbound)[pipe.read :]:
