@@ -337,8 +337,9 @@ class Scheduler:
             del ready[index]
         if chosen is not task:
             self.current = chosen
-            chosen_greenlet = self._hub if chosen is None else chosen.greenlet
-            chosen_greenlet.switch()  # type: ignore[union-attr]
+            next_greenlet = self._hub if chosen is None else chosen.greenlet
+            # A greenlet begins as deep in the stack as whoever starts it: so the hub starts all.
+            (next_greenlet or self._hub).switch()  # type: ignore[union-attr]
         if task is not None and task.throwing is not None:
             error, task.throwing = task.throwing, None
             raise error
@@ -439,6 +440,8 @@ class Scheduler:
         self._fresh_steps = self._steps_left = self._step_limit
         while True:
             self._switch(None)
+            while self.current is not None:  # It has not begun.
+                self.current.greenlet.switch()
             if self._failure is not None:
                 failure, self._failure = self._failure, None
                 raise HarnessBug(f"a timer failed at {self.now_ns} ns: {failure!r}") from failure

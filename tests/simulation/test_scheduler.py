@@ -209,3 +209,18 @@ def test_a_decision_between_one_thing_is_none() -> None:
 
 def test_a_deviation_that_is_too_large_is_cut_down() -> None:
     assert SparseChoices({0: 99}).choose(3, "few") == 2
+
+
+def test_as_many_tasks_as_one_likes_begin_one_after_the_other() -> None:
+    # Each greenlet begins as deep in the stack as the one that starts it.
+    scheduler = Scheduler(Choices())
+    begun = []
+
+    def begin(number: int) -> None:
+        begun.append(number)
+        scheduler.sleep(1)
+
+    for number in range(3000):
+        scheduler.spawn(f"task-{number}", "node", begin, number)
+    assert scheduler.run().kind == "finished"
+    assert begun == list(range(3000))
