@@ -207,6 +207,8 @@ def judge(
     properties: Sequence[Property], scenario: Scenario, events: Iterable[Event]
 ) -> tuple[Verdict, ...]:
     """Feed one history to the checkers of some properties, in one pass."""
+    if not properties:
+        return ()
     lens = Lens(scenario.pattern, strangers=has_strangers(scenario))
     checkers = [claim.checker(scenario, lens) for claim in properties]
     handlers = _Handlers(checkers)

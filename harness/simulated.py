@@ -9,9 +9,12 @@ a run is the same in every process.
 from __future__ import annotations
 
 import gc
+import signal
+import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from .conduct import START_TIMEOUT_S, STOP_TIMEOUT_S, TICK_S, Conductor, Progress
@@ -93,6 +96,38 @@ class _Flag:
         return self._is_set
 
 
+class _Interruption:
+    """Ctrl-C ends the whole run, not just the program whose turn it happens to be.
+
+    A program may take it for its own and return, as a server does that is run by hand. Within
+    ours nothing is interrupted: the run ends at the next switch.
+    """
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._before: Any = None
+        self.has_come = False
+
+    def __enter__(self) -> _Interruption:
+        # Whoever has put a handler of their own there knows what to do.
+        if (
+            threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        ):
+            self._before = signal.signal(signal.SIGINT, self._interrupt)
+        return self
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        self.has_come = True
+        self._scheduler.stop()
+        if frame is not None and not frame.f_globals["__name__"].startswith("reqrep.harness."):
+            raise KeyboardInterrupt
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+
 class SimulatedWorld(Conductor):
     """One simulated run.
 
@@ -152,12 +187,13 @@ class SimulatedWorld(Conductor):
         Raises:
             NodeFailed: A node did not start.
             MisuseError: The plan cannot be carried out.
+            KeyboardInterrupt: After Ctrl-C, wherever it came.
         """
         # No garbage is collected in between: when a finalizer runs must not depend on it.
         is_collecting = gc.isenabled()
         gc.disable()
         try:
-            with virtually():
+            with virtually(), _Interruption(self._scheduler) as interruption:
                 virtual.begin_chance(self.scenario.seed)
                 self._run()
         finally:
@@ -165,6 +201,8 @@ class SimulatedWorld(Conductor):
             self._dispose()
             if is_collecting:
                 gc.enable()
+        if interruption.has_come:
+            raise KeyboardInterrupt
         for refusal in refusals:
             if refusal is not None:  # Before all else: it may be the reason why a node failed.
                 raise refusal

@@ -62,6 +62,24 @@ def call(*arguments: str) -> Result:
     return CliRunner().invoke(reqrep, list(arguments))
 
 
+INTERRUPTIBLE = """
+from pathlib import Path
+import reqrep, zmq
+
+def server(context, endpoint, handle):
+    socket = context.socket(zmq.REP)
+    socket.bind(endpoint)
+    try:
+        while True:
+            socket.send_multipart(handle(socket.recv_multipart()))
+            Path("on").touch()
+    except KeyboardInterrupt:
+        pass
+
+PATTERN = reqrep.pattern("req-rep").with_roles(server=server)
+"""
+
+
 class TestRun:
     def test_a_run_that_holds_ends_with_a_table_of_verdicts_and_figures(self) -> None:
         result = call("run", "load-balancing", "--requests", "20", "--transport", "tcp")
@@ -203,6 +221,24 @@ class TestRun:
         assert "Traceback" not in err
         assert not list(tmp_path.glob("reqrep-*"))
         assert History.load(history).of("stuck", "left") == []
+
+    def test_ctrl_c_ends_a_simulation_even_if_a_program_takes_it_for_its_own(
+        self, tmp_path: Path
+    ) -> None:
+        (tmp_path / "mine.py").write_text(INTERRUPTIBLE)
+        command = [sys.executable, "-m", "reqrep", "run", "mine:PATTERN"]
+        command += ["--requests", "10000000", "--history", "history"]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+        try:
+            _await((tmp_path / "on").exists)
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=20)
+        finally:
+            process.kill()
+        assert process.returncode == 130, err
+        assert "stopped by Ctrl-C" in err
+        assert "Traceback" not in err
+        assert History.load(tmp_path / "history").of("execute")
 
 
 def _await(condition: Callable[[], bool], timeout_s: float = 20) -> None:
