@@ -142,8 +142,17 @@ class LayoutMismatch(Exception):
 
 
 @dataclass(frozen=True)
-class _Part:
-    kind: str  # "delimiter", "literal", "name", "body"
+class Part:
+    """One frame of a layout, or its body.
+
+    Args:
+        kind: `delimiter`, `literal`, `name` or `body`.
+        name: The name; one that begins with a capital is a routing id.
+        value: What must stand there, of a delimiter and of a literal.
+        many: Whether a body may have more than one frame.
+    """
+
+    kind: str
     name: str = ""
     value: bytes = EMPTY
     many: bool = False
@@ -173,8 +182,8 @@ _PART = re.compile(
 )
 
 
-def _parse(text: str) -> tuple[_Part, ...]:
-    parts: list[_Part] = []
+def _parse(text: str) -> tuple[Part, ...]:
+    parts: list[Part] = []
     at = 0
     while at < len(text):
         found = _PART.match(text, at)
@@ -187,13 +196,13 @@ def _parse(text: str) -> tuple[_Part, ...]:
         if found["literal"]:
             word = found["literal"]
             value = word[1:-1].encode() if word[0] == '"' else bytes.fromhex(word[2:])
-            parts.append(_Part("literal", value=value))
+            parts.append(Part("literal", value=value))
         elif found["body"]:
-            parts.append(_Part("body", many=bool(found["many"])))
+            parts.append(Part("body", many=bool(found["many"])))
         elif found["name"]:
-            parts.append(_Part("name", found["name"]))
+            parts.append(Part("name", found["name"]))
         else:
-            parts.append(_Part("delimiter"))
+            parts.append(Part("delimiter"))
     if not parts:
         raise MisuseError("a layout needs at least one frame")
     if any(part.kind == "body" for part in parts[:-1]):
@@ -215,12 +224,15 @@ class Layout:
     Args:
         text: The notation, such as `[C][][body..]`.
 
+    Attributes:
+        parts: Its frames in order, the body last.
+
     Raises:
         MisuseError: The text is not in the notation.
     """
 
     text: str
-    _parts: tuple[_Part, ...] = field(init=False, repr=False, compare=False)
+    parts: tuple[Part, ...] = field(init=False, repr=False, compare=False)
     # The same for the quick way: the frames before the body, each with its name or its value,
     # and whether there is a body of one frame, of any number, or none.
     _fixed: tuple[tuple[str, bytes], ...] = field(init=False, repr=False, compare=False)
@@ -230,7 +242,7 @@ class Layout:
     def __post_init__(self) -> None:
         parts = _parse(self.text)
         fixed = tuple((part.name, part.value) for part in parts if part.kind != "body")
-        object.__setattr__(self, "_parts", parts)
+        object.__setattr__(self, "parts", parts)
         object.__setattr__(self, "_fixed", fixed)
         object.__setattr__(self, "_has_body", len(fixed) < len(parts))
         object.__setattr__(self, "_is_long", parts[-1].many)
@@ -240,7 +252,7 @@ class Layout:
 
     @property
     def has_delimiter(self) -> bool:
-        return any(part.kind == "delimiter" for part in self._parts)
+        return any(part.kind == "delimiter" for part in self.parts)
 
     def match(self, frames: Sequence[bytes]) -> Reading | None:
         """Split a message into its named frames and its body; None if it has another layout."""
@@ -274,7 +286,7 @@ class Layout:
         Raises:
             LayoutMismatch: Always.
         """
-        for index, part in enumerate(self._parts):
+        for index, part in enumerate(self.parts):
             if part.kind == "body":
                 body = tuple(frames[index:])
                 if not body:
@@ -290,8 +302,8 @@ class Layout:
                     f"frame {index + 1} is {show_frame(frame)} where {part.wanted()} must stand: "
                     f"{part.wanted()} is missing"
                 )
-        if len(frames) > len(self._parts):
-            raise LayoutMismatch(f"{len(frames)} frames where {len(self._parts)} are laid out")
+        if len(frames) > len(self.parts):
+            raise LayoutMismatch(f"{len(frames)} frames where {len(self.parts)} are laid out")
 
 
 _ROUTED = re.compile(r"\[[A-Z][A-Za-z0-9_-]*\]\[\]")
