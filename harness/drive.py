@@ -222,7 +222,8 @@ class Driver:
                 if not outstanding:
                     if asked == self._count:
                         break  # The replies that are for this client do not come.
-                    given_up += 1
+                    # At a pace slower than the time-out there may be none to give up.
+                    given_up += asked > self.answered + given_up
                 else:
                     op = next(iter(outstanding))
                     del outstanding[op]

@@ -142,8 +142,17 @@ class LayoutMismatch(Exception):
 
 
 @dataclass(frozen=True)
-class _Part:
-    kind: str  # "delimiter", "literal", "name", "body"
+class Part:
+    """One frame of a layout, or its body.
+
+    Args:
+        kind: `delimiter`, `literal`, `name` or `body`.
+        name: The name; one that begins with a capital is a routing id.
+        value: What must stand there, of a delimiter and of a literal.
+        many: Whether a body may have more than one frame.
+    """
+
+    kind: str
     name: str = ""
     value: bytes = EMPTY
     many: bool = False
@@ -173,8 +182,8 @@ _PART = re.compile(
 )
 
 
-def _parse(text: str) -> tuple[_Part, ...]:
-    parts: list[_Part] = []
+def _parse(text: str) -> tuple[Part, ...]:
+    parts: list[Part] = []
     at = 0
     while at < len(text):
         found = _PART.match(text, at)
@@ -187,13 +196,13 @@ def _parse(text: str) -> tuple[_Part, ...]:
         if found["literal"]:
             word = found["literal"]
             value = word[1:-1].encode() if word[0] == '"' else bytes.fromhex(word[2:])
-            parts.append(_Part("literal", value=value))
+            parts.append(Part("literal", value=value))
         elif found["body"]:
-            parts.append(_Part("body", many=bool(found["many"])))
+            parts.append(Part("body", many=bool(found["many"])))
         elif found["name"]:
-            parts.append(_Part("name", found["name"]))
+            parts.append(Part("name", found["name"]))
         else:
-            parts.append(_Part("delimiter"))
+            parts.append(Part("delimiter"))
     if not parts:
         raise MisuseError("a layout needs at least one frame")
     if any(part.kind == "body" for part in parts[:-1]):
@@ -201,7 +210,7 @@ def _parse(text: str) -> tuple[_Part, ...]:
     return tuple(parts)
 
 
-def _test(parts: tuple[_Part, ...]) -> Callable[[Sequence[bytes]], bool]:
+def _test(parts: tuple[Part, ...]) -> Callable[[Sequence[bytes]], bool]:
     """Whether a message is laid out so, as one expression: each message of a history is asked."""
     fixed = [part for part in parts if part.kind != "body"]
     asks = "==" if not parts[-1].many else ">="
@@ -228,6 +237,7 @@ class Layout:
         text: The notation, such as `[C][][body..]`.
 
     Attributes:
+        parts: Its frames in order, the body last.
         names: The named frames, each with its place among the frames.
         body_at: How many frames stand in front of the body.
         fits: Whether a message has this layout.
@@ -240,7 +250,7 @@ class Layout:
     names: tuple[tuple[str, int], ...] = field(init=False, repr=False, compare=False)
     body_at: int = field(init=False, repr=False, compare=False)
     fits: Callable[[Sequence[bytes]], bool] = field(init=False, repr=False, compare=False)
-    _parts: tuple[_Part, ...] = field(init=False, repr=False, compare=False)
+    parts: tuple[Part, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         parts = _parse(self.text)
@@ -248,7 +258,7 @@ class Layout:
         object.__setattr__(self, "names", names)
         object.__setattr__(self, "body_at", len(parts) - (parts[-1].kind == "body"))
         object.__setattr__(self, "fits", _test(parts))
-        object.__setattr__(self, "_parts", parts)
+        object.__setattr__(self, "parts", parts)
 
     def __str__(self) -> str:
         return self.text
@@ -271,7 +281,7 @@ class Layout:
         Raises:
             LayoutMismatch: Always.
         """
-        for index, part in enumerate(self._parts):
+        for index, part in enumerate(self.parts):
             if part.kind == "body":
                 body = tuple(frames[index:])
                 if not body:
@@ -287,8 +297,8 @@ class Layout:
                     f"frame {index + 1} is {show_frame(frame)} where {part.wanted()} must stand: "
                     f"{part.wanted()} is missing"
                 )
-        if len(frames) > len(self._parts):
-            raise LayoutMismatch(f"{len(frames)} frames where {len(self._parts)} are laid out")
+        if len(frames) > len(self.parts):
+            raise LayoutMismatch(f"{len(frames)} frames where {len(self.parts)} are laid out")
 
 
 _ROUTED = re.compile(r"\[[A-Z][A-Za-z0-9_-]*\]\[\]")

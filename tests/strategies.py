@@ -1,4 +1,8 @@
-"""Strategies for plan values and messages; the one home of those that several tests share."""
+"""Strategies for what only our own tests want: plan values that nobody would run, but that must
+go through text and back, and messages with what looks like an op id.
+
+All others are the users': `reqrep.properties.strategies`.
+"""
 
 from __future__ import annotations
 
@@ -8,67 +12,40 @@ from hypothesis import strategies as st
 
 import reqrep
 from reqrep import (
-    Bursts,
-    ClosedLoop,
-    Constant,
     Crash,
     Cut,
     Delay,
-    Exponential,
     Fault,
-    Fleet,
     Hold,
     Late,
     Noop,
-    Occasional,
-    OpenLoop,
     Raises,
     Reset,
     Restart,
     Scenario,
-    Sized,
     Skew,
     Stall,
     Stranger,
-    Uniform,
     Upon,
     UserDirectory,
     Workload,
 )
 from reqrep.harness.faults import POINTS
+from reqrep.properties import strategies
 
-seconds = st.floats(0, 10, allow_nan=False)
 counts = st.integers(1, 1000)
 
-fleets = st.builds(Fleet, clients=counts, workers=counts)
-arrivals = st.one_of(
-    st.builds(ClosedLoop, window=st.just(1), think_time_s=seconds),
-    st.builds(
-        OpenLoop, rate_per_s=st.floats(0.1, 1e6), arrivals=st.sampled_from(["even", "poisson"])
-    ),
-    st.builds(Bursts, size=counts, pause_s=seconds),
-)
-bodies = st.one_of(
-    st.builds(
-        Sized,
-        bytes=st.integers(0, 100),
-        frames=st.integers(1, 6),
-        content=st.sampled_from(["text", "binary"]),
-    ),
+fleets = strategies.fleets(1000, 1000)
+contents = st.one_of(
+    strategies.contents(max_bytes=100, max_frames=6),
     st.builds(UserDirectory, locale=st.sampled_from(["en_US", "ko_KR"])),
-)
-service_times = st.one_of(
-    st.builds(Constant, seconds),
-    st.builds(lambda low, more: Uniform(low, low + more), seconds, seconds),
-    st.builds(Exponential, seconds),
-    st.builds(Occasional, slow_s=seconds, one_in=counts, quick_s=seconds),
 )
 workloads = st.builds(
     Workload,
     requests=counts,
-    arrival=arrivals,
-    bodies=bodies,
-    service=st.lists(service_times, min_size=1, max_size=3).map(tuple),
+    arrival=strategies.arrivals(pause_s=10),
+    bodies=contents,
+    service=st.lists(strategies.service_times(10), min_size=1, max_size=3).map(tuple),
     timeout_s=st.floats(0.01, 100),
 )
 scenarios = st.builds(
@@ -81,13 +58,9 @@ scenarios = st.builds(
     seed=st.integers(0, 2**32),
 )
 
-frames = st.one_of(
-    st.just(b""),
-    st.sampled_from([b"READY", b"\x01", b"@c", b"@c1.", b"@c1.2", b"\x00\x00\x00\x01"]),
-    st.binary(max_size=20),
+messages = st.lists(
+    strategies.frames() | st.sampled_from((b"@c", b"@c1.", b"@c1.2")), min_size=1, max_size=6
 )
-messages = st.lists(frames, min_size=1, max_size=6)
-routing_ids = st.binary(min_size=1, max_size=255).filter(lambda value: value[0] != 0)
 
 # --- faults -----------------------------------------------------------------------
 

@@ -55,12 +55,13 @@ class _Step:
     sender: str = ""
 
 
-def story(attempt: Attempt, replay: Sequence[str] = ()) -> str:
-    """The story of a break that was shrunk.
+def story(attempt: Attempt, replay: Sequence[str] = (), *, shrunk: bool = True) -> str:
+    """The story of a break.
 
     Args:
-        attempt: The shrunk attempt.
+        attempt: The attempt in which it happens.
         replay: Lines that say how to replay it.
+        shrunk: Whether it is the least one, so that all that is left in it is necessary.
     """
     verdict = attempt.broken
     assert verdict is not None
@@ -73,7 +74,7 @@ def story(attempt: Attempt, replay: Sequence[str] = ()) -> str:
         *_wrapped(f"broken: {verdict.reason}"),
         _plan(attempt),
     ]
-    needed = _necessary(attempt)
+    needed = _needed(attempt, shrunk=shrunk)
     room = LINES - len(head) - len(needed) - len(replay) - 1
     diagram = _diagram(attempt.history, verdict, room)
     told = [line[:WIDTH].rstrip() for line in [*head, *diagram, *needed]]
@@ -99,7 +100,7 @@ def many(number: int, what: str) -> str:
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
-def _necessary(attempt: Attempt) -> list[str]:
+def _needed(attempt: Attempt, *, shrunk: bool) -> list[str]:
     """Faults and deviations; after shrinking none of them can be left out."""
     every = [f"fault {fault}" for fault in attempt.trial.scenario.faults]
     every += [
@@ -109,11 +110,12 @@ def _necessary(attempt: Attempt) -> list[str]:
     if not every:
         return ["it needs no fault and no unusual schedule: it happens in the calmest run"]
     shown = every if len(every) <= 5 else [*every[:4], f"and {len(every) - 4} more"]
-    head = (
-        "without this it does not happen, and nothing else is needed:"
-        if len(every) == 1
-        else "without any one of these it does not happen, and together they suffice:"
-    )
+    if not shrunk:
+        head = "it happened with this, of which some may not be needed:"
+    elif len(every) == 1:
+        head = "without this it does not happen, and nothing else is needed:"
+    else:
+        head = "without any one of these it does not happen, and together they suffice:"
     return [head, *(f"  {line}" for line in shown)]
 
 

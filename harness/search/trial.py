@@ -55,7 +55,7 @@ class Trial(Value, frozen=True):
         if tried.broken is not None:
             from .story import story
 
-            raise PropertyBroken(story(tried))
+            raise PropertyBroken(story(tried, shrunk=False))
         return tried
 
 

@@ -16,7 +16,8 @@ from reqrep.harness.frames import (
     tag,
     untag,
 )
-from tests.strategies import messages, routing_ids
+from reqrep.properties.strategies import routing_ids
+from tests.strategies import messages
 
 
 @given(st.integers(0, 10**6), st.integers(0, 10**9), messages)
@@ -26,7 +27,7 @@ def test_an_op_id_comes_off_as_it_was_put_on(client: int, number: int, body: lis
     assert client == asker_of(op)
 
 
-@given(st.lists(routing_ids, max_size=3), messages)
+@given(st.lists(routing_ids(), max_size=3), messages)
 def test_an_op_is_found_behind_any_envelope(envelope: list[bytes], body: list[bytes]) -> None:
     message = [*envelope, b"", *tag("c4.2", body)]
     found = find_op(message)
@@ -73,7 +74,7 @@ class TestLayouts:
         with pytest.raises(MisuseError):
             Layout(text)
 
-    @given(routing_ids, messages)
+    @given(routing_ids(), messages)
     def test_a_wrapped_body_is_read_back_whatever_it_holds(
         self, client: bytes, body: list[bytes]
     ) -> None:

@@ -21,7 +21,7 @@ from reqrep import (
     Workload,
 )
 from reqrep.harness.workload import planned_times
-from tests.strategies import bodies
+from tests.strategies import contents
 
 
 @given(st.integers(1, 500), st.integers(1, 50))
@@ -32,7 +32,7 @@ def test_all_requests_are_dealt_out_evenly_over_the_clients(requests: int, clien
     assert max(shares) - min(shares) <= 1
 
 
-@given(bodies, st.integers(0, 3), st.integers(0, 1000))
+@given(contents, st.integers(0, 3), st.integers(0, 1000))
 def test_the_same_seed_asks_the_same(what: Any, client: int, seed: int) -> None:
     first = list(islice(what.bodies(client, seed), 3))
     assert first == list(islice(what.bodies(client, seed), 3))

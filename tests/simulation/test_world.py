@@ -209,3 +209,11 @@ def test_inproc_is_inproc_and_not_a_network() -> None:
     history = reqrep.run(Scenario(reqrep.pattern("req-rep")), "simulated", "inproc").history
     bound = {event.text.partition(":")[0] for event in history.of("bind")}
     assert bound == {"inproc"}
+
+
+def test_a_pace_slower_than_the_timeout_gives_nothing_up() -> None:
+    """What was never asked is not given up, and the op that comes late is awaited."""
+    workload = Workload(requests=3, arrival=OpenLoop(rate_per_s=0.5), timeout_s=1)
+    scenario = Scenario(reqrep.pattern("dealer-router"), Fleet(1, 1), workload)
+    report = reqrep.run(scenario, "simulated")
+    assert [op.outcome for op in report.history.ops.values()] == ["ok", "ok", "ok"]

@@ -1,0 +1,1 @@
+"""The search: deciders, spaces, shrinking, stories, counterexamples."""
