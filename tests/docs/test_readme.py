@@ -68,6 +68,18 @@ def test_the_python_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> No
     assert "holds: envelope" in capsys.readouterr().out
 
 
+def test_the_table_of_the_readme_is_what_the_first_command_prints() -> None:
+    result = CliRunner().invoke(reqrep, ["run", "load-balancing"])
+    table = README[README.index("┏") : README.index("┘")]
+    assert table in result.output
+
+
+def test_the_hypothesis_test_of_the_readme_passes(pytester: pytest.Pytester) -> None:
+    (code,) = (code for code in PYTHON if "@given" in code)
+    pytester.makepyfile(code)
+    pytester.runpytest().assert_outcomes(passed=1)
+
+
 def test_every_pattern_is_in_the_readme() -> None:
     from reqrep.harness.catalogue import pattern_names
 
