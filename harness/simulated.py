@@ -9,6 +9,8 @@ a run is the same in every process.
 from __future__ import annotations
 
 import gc
+import signal
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -140,8 +142,14 @@ class SimulatedWorld(Conductor):
         Raises:
             NodeFailed: A node did not start.
             MisuseError: The plan cannot be carried out.
+            KeyboardInterrupt: Ctrl-C was pressed; everything is unwound.
         """
-        with virtually(), virtual.chance(self.scenario.seed), _uncollected():
+        with (
+            _interrupts_held(self._scheduler.stop),
+            virtually(),
+            virtual.chance(self.scenario.seed),
+            _uncollected(),
+        ):
             self._scheduler.spawn("conductor", "the harness", self._conduct)
             try:
                 self.outcome = self.simulation.run()
@@ -286,3 +294,30 @@ def _uncollected() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+@contextmanager
+def _interrupts_held(stop: Callable[[], None]) -> Iterator[None]:
+    """Ctrl-C stops the simulation, and is raised when that is unwound.
+
+    Raised where it happens, it would end whichever node has its turn, and look like a crash of
+    that. Handlers of others, and other threads, which get no signals, are left alone.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    pressed = False
+
+    def hold(number: int, frame: object) -> None:
+        nonlocal pressed
+        pressed = True
+        stop()
+
+    signal.signal(signal.SIGINT, hold)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if pressed:
+            raise KeyboardInterrupt
