@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,7 @@ def _folders() -> list[str]:
 @pytest.fixture(scope="session", autouse=True)
 def nothing_is_left_behind() -> Iterator[None]:
     """Threads, descriptors and folders after the session are those before it."""
+    resource_tracker.ensure_running()  # Python's own, which it keeps once a pool was started.
     before = _threads(), _descriptors()
     yield
     deadline = time.monotonic() + 5

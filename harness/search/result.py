@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import MisuseError, PropertyBroken
 from ..pattern import Pattern
+from ..property import Verdict
 from .counterexample import Counterexample
 from .hunt import Found, Progress, Search
 from .space import Limits, Space
@@ -32,6 +33,12 @@ class Break:
     found: Found
     attempt: Attempt
     path: Path | None = None
+
+    @property
+    def breach(self) -> Verdict:
+        """What broke."""
+        assert self.attempt.broken is not None
+        return self.attempt.broken
 
     @property
     def story(self) -> str:
@@ -134,7 +141,7 @@ class Searched:
             "never": self.never,
             "breaks": [
                 {
-                    "property": each.attempt.broken.property if each.attempt.broken else "",
+                    "property": each.breach.property,
                     "breach": each.found.breach,
                     "scenario": each.found.number,
                     "times": each.found.times,
