@@ -125,7 +125,11 @@ class Counterexample:
             scenario = Scenario.from_json(bytes(written.scenario))
         except MisuseError as error:
             raise Outdated(str(error)) from error
-        trial = Trial(scenario, written.transport, Deviations(written.deviations))
+        try:
+            deviations = Deviations(written.deviations)
+        except MisuseError as error:
+            raise MisuseError(f"{path} is damaged: {error}") from error
+        trial = Trial(scenario, written.transport, deviations)
         return cls(trial, written.property, written.reason, written.digest)
 
     def again(self) -> Replayed:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import MisuseError, PropertyBroken
 from ..pattern import Pattern
+from ..property import Verdict
 from .counterexample import Counterexample
 from .hunt import Found, Progress, Search
 from .space import Limits, Space
@@ -35,6 +36,12 @@ class Break:
     attempt: Attempt
     path: Path | None = None
     unkept: str = ""
+
+    @property
+    def breach(self) -> Verdict:
+        """What broke."""
+        assert self.attempt.broken is not None
+        return self.attempt.broken
 
     @property
     def story(self) -> str:
@@ -140,7 +147,7 @@ class Searched:
             "never": self.never,
             "breaks": [
                 {
-                    "property": each.attempt.broken.property if each.attempt.broken else "",
+                    "property": each.breach.property,
                     "breach": each.found.breach,
                     "scenario": each.found.number,
                     "times": each.found.times,

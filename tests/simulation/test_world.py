@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import threading
 import time
 import weakref
@@ -217,3 +218,20 @@ def test_a_pace_slower_than_the_timeout_gives_nothing_up() -> None:
     scenario = Scenario(reqrep.pattern("dealer-router"), Fleet(1, 1), workload)
     report = reqrep.run(scenario, "simulated")
     assert [op.outcome for op in report.history.ops.values()] == ["ok", "ok", "ok"]
+
+
+def interrupted_server(context: Context, endpoint: str, handle: Handle) -> None:
+    socket = context.socket(zmq.REP)
+    socket.bind(endpoint)
+    socket.recv()
+    signal.raise_signal(signal.SIGINT)
+    while True:
+        socket.send(b"")
+        socket.recv()
+
+
+def test_ctrl_c_while_a_node_has_its_turn_ends_the_run_and_not_the_node() -> None:
+    scenario = Scenario(reqrep.pattern("req-rep").with_roles(server=interrupted_server))
+    with pytest.raises(KeyboardInterrupt):
+        reqrep.run(scenario, "simulated")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
