@@ -101,7 +101,7 @@ def test_a_send_of_a_class_of_the_programs_own_is_called_for_each_frame(world: s
 
     class Counts(ReqClient):
         def __init__(self, context: Context, endpoints: list[str]) -> None:
-            self.socket = context.socket(zmq.REQ, socket_class=Counted)
+            self.socket = Counted(context, zmq.REQ)
             for endpoint in endpoints:
                 self.socket.connect(endpoint)
 
