@@ -7,11 +7,11 @@
     def test_my_broker_keeps_its_promises(trial):
         trial.check()
 
-Hypothesis draws the fleet, the workload and a sparse list of deviations from the calm run, and
-makes all of them small when something breaks. It does not draw each decision of the scheduler:
+Hypothesis draws the fleet, the workload, the faults and a sparse list of deviations from the calm
+run, and makes all of them small when something breaks. It does not draw each decision of the scheduler:
 that would cost more than the run, and what is left after shrinking would say nothing.
 
-Everything shrinks to what is plainest: one client, one request, no deviation.
+Everything shrinks to what is plainest: one client, one request, no fault, no deviation.
 
 *Time.* Most of the time of a test that fails goes into Hypothesis' phase `explain`: some hundred
 runs more, each traced line by line. What it explains are lines of the machine; the story says
@@ -22,9 +22,12 @@ Source: zeromq.md 6.2 for what is worth drawing, and for what must never be.
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 from reqrep.harness.catalogue import pattern as find
+from reqrep.harness.faults import KINDS, Fault
+from reqrep.harness.faults.draw import drawn, is_fit
 from reqrep.harness.fleet import Fleet
 from reqrep.harness.frames import EMPTY, Layout, layout as parse
 from reqrep.harness.pattern import Pattern
@@ -222,6 +225,14 @@ def deviations(within: int = DECISIONS) -> st.SearchStrategy[Deviations]:
     )
 
 
+def _plans(space: Space) -> st.SearchStrategy[list[tuple[str, int]]]:
+    """Kinds of fault, each with what its place and time are drawn from; none is plainest."""
+    if not space.kinds:
+        return st.just([])
+    one = st.tuples(st.sampled_from(space.kinds), st.integers(0, 999))
+    return st.lists(one, max_size=space.limits.most_faults)
+
+
 @st.composite
 def scenarios(
     draw: st.DrawFn,
@@ -245,19 +256,21 @@ def scenarios(
     what = find(pattern) if isinstance(pattern, str) else pattern
     if programs:
         what = what.with_roles(**programs)
-    window = 1 if Space(what).is_lockstep else 4
-    scenario = Scenario(
-        what,
-        draw(fleets(limits.fleet.clients, limits.fleet.workers if what.is_sizable else 1)),
-        draw(
-            workloads(
-                limits.requests,
-                window=window,
-                bodies=limits.bodies,
-                service=limits.service,
-                timeout_s=limits.timeout_s,
-            )
-        ),
-        draw(st.integers(0, 15)),
+    space = Space(what, limits)
+    fleet = draw(fleets(limits.fleet.clients, limits.fleet.workers if what.is_sizable else 1))
+    workload = draw(
+        workloads(
+            limits.requests,
+            window=1 if space.is_lockstep else 4,
+            bodies=limits.bodies,
+            service=limits.service,
+            timeout_s=limits.timeout_s,
+        )
     )
+    faults: tuple[Fault, ...] = ()
+    for kind, seed in draw(_plans(space)):
+        fault = drawn(KINDS[kind], Random(seed), what, fleet, workload)
+        if fault is not None and is_fit((*faults, fault), what, fleet, workload):
+            faults = (*faults, fault)
+    scenario = Scenario(what, fleet, workload, draw(st.integers(0, 15)), faults)
     return Trial(scenario, limits.transport, draw(deviations()))

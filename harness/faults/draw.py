@@ -57,11 +57,20 @@ def drawn(
                     values[name] = random.choice(_CHOICES[name])
         try:
             fault = kind(**values)
-            check((fault,), pattern, fleet, workload)
         except MisuseError:
             continue
-        return fault
+        if is_fit((fault,), pattern, fleet, workload):
+            return fault
     return None
+
+
+def is_fit(faults: Sequence[Fault], pattern: Pattern, fleet: Fleet, workload: Workload) -> bool:
+    """Whether a plan can be carried out in a scenario."""
+    try:
+        check(faults, pattern, fleet, workload)
+    except MisuseError:
+        return False
+    return True
 
 
 def _when(kind: type[Fault], random: Random, pattern: Pattern, fleet: Fleet) -> When:

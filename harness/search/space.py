@@ -13,8 +13,8 @@ from functools import cached_property
 from random import Random
 
 from ..errors import MisuseError
-from ..faults import KINDS, Fault, check
-from ..faults.draw import drawn
+from ..faults import KINDS, Fault
+from ..faults.draw import drawn, is_fit
 from ..fleet import Fleet
 from ..pattern import Pattern, no_such
 from ..scenario import Scenario
@@ -151,11 +151,8 @@ class Space:
         plan: tuple[Fault, ...] = ()
         for _ in range(random.randint(0, self.limits.most_faults)):
             fault = drawn(KINDS[random.choice(kinds)], random, self.pattern, fleet, workload)
-            try:
-                check((*plan, *([fault] if fault else [])), self.pattern, fleet, workload)
-            except MisuseError:
-                continue  # It strikes who is dead by then.
-            if fault is not None:
+            # Together they may not fit: one strikes who is dead by then.
+            if fault is not None and is_fit((*plan, fault), self.pattern, fleet, workload):
                 plan = (*plan, fault)
         return plan
 
