@@ -281,11 +281,8 @@ class RealWorld(World):
         return [int(found.get(socket.zmq, 0)) for socket, _ in items]  # type: ignore[attr-defined]
 
     def sleep_ms(self, duration_ms: int) -> None:
-        time.sleep(duration_ms / 1000)
-
-    def settle(self) -> None:
         # The pause is for what timers do; that its threads are done is asked, not hoped for.
-        time.sleep(SETTLE_MS / 1000)
+        time.sleep(duration_ms / 1000)
         assert self.threads.wait_quiet(LIMIT_MS), "libzmq's threads do not come to rest"
 
     def now_ms(self) -> float:
