@@ -226,7 +226,9 @@ def search_fleet(
     shared = base.parent if count > 1 else base  # The workers' folders lie side by side.
     test = request.node.nodeid.replace(f"shard {index + 1} of {count}", "")
     folder = shared / f"reqrep-shards-{zlib.crc32(test.encode()):08x}"
-    return FleetSearcher(Shard(folder, index, count), request.config.rootpath / FAILURES)
+    root = request.config.rootpath
+    out = Path(FAILURES) if root == Path.cwd() else root / FAILURES  # As a person would type it.
+    return FleetSearcher(Shard(folder, index, count), out)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from functools import cache
 from multiprocessing import get_context
 
 import msgspec
@@ -192,18 +193,23 @@ class Search:
 
 # --- in another process ---------------------------------------------------------
 
-_prepared: tuple[Space, tuple[str, ...]]
+_searched: tuple[PatternName, Limits, tuple[str, ...]]
 
 
 def _prepare(path: list[str], name: PatternName, limits: Limits, names: tuple[str, ...]) -> None:
-    """A new process learns what it is to search."""
-    global _prepared
+    """A new process learns what it is to search; what is not there is said by the first batch."""
+    global _searched
     sys.path[:] = path
     # Ctrl-C is for the process that the user sees; it ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _prepared = Space(name.find(), limits), names
+    _searched = name, limits, names
+
+
+@cache
+def _space() -> Space:
+    name, limits, _ = _searched
+    return Space(name.find(), limits)
 
 
 def _run_prepared(numbers: range, keep_going: bool) -> Batch:
-    space, names = _prepared
-    return run_batch(space, names, numbers, keep_going=keep_going)
+    return run_batch(_space(), _searched[2], numbers, keep_going=keep_going)

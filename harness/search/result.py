@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +52,6 @@ class Break:
 
 def replay_lines(path: Path) -> tuple[str, str]:
     """A command and a test that replay a counterexample."""
-    path = min(path, Path(os.path.relpath(path)), key=lambda way: len(str(way)))
     name = path.stem.replace("-", "_").replace(".", "_")
     return (
         f"replay: reqrep replay {path}",

@@ -304,3 +304,16 @@ def _other_pythons() -> list[str]:
         ).returncode
         == 0
     ]
+
+
+def test_a_program_that_other_processes_cannot_import_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "only_here.py").write_text(
+        "import reqrep\nPATTERN = reqrep.pattern('req-rep')\n", encoding="utf-8"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    pattern = reqrep.pattern("only_here:PATTERN")
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path != str(tmp_path)])
+    with pytest.raises(MisuseError, match="only_here"):
+        reqrep.search(pattern, scenarios=4, jobs=2)
