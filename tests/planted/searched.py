@@ -255,9 +255,12 @@ async def _serve_and_cancel(context: Any, endpoint: str, handle: Handle) -> None
     router.bind(endpoint)
     async with asyncio.TaskGroup() as answering:
         while True:
-            with suppress(TimeoutError):
-                message = await asyncio.wait_for(_receive_and_check(router), BEAT_S)
-                answering.create_task(_answer(router, handle, message))
+            receiving = answering.create_task(_receive_and_check(router))
+            await asyncio.wait([receiving], timeout=BEAT_S)
+            if receiving.done():
+                answering.create_task(_answer(router, handle, receiving.result()))
+            else:
+                receiving.cancel()
 
 
 async def _serve_and_keep(context: Any, endpoint: str, handle: Handle) -> None:
