@@ -102,6 +102,7 @@ def test_a_trial_prints_as_the_code_that_rebuilds_it(trial: Trial) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_trial_with_programs_of_the_users_prints_as_the_code_that_rebuilds_it() -> None:
     from tests.planted.programs import m24_broker_with_a_stack
 
@@ -190,6 +191,7 @@ def test_a_failing_test_prints_the_story_and_how_to_see_it_again(
     assert last - first < LINES
 
 
+@pytest.mark.slow
 def test_the_blob_reproduces_the_failure(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(source(BROKEN, TEST))
     told = output(pytester.runpytest_subprocess("--hypothesis-seed=1"))
@@ -203,6 +205,7 @@ def test_the_blob_reproduces_the_failure(pytester: pytest.Pytester) -> None:
     again.stdout.fnmatch_lines(["*was ready for longer*"])
 
 
+@pytest.mark.slow
 def test_the_database_replays_it_and_a_mended_broker_passes(pytester: pytest.Pytester) -> None:
     # With no phase that draws anything new, only the database can show it.
     pytester.makeconftest(
@@ -219,6 +222,7 @@ def test_the_database_replays_it_and_a_mended_broker_passes(pytester: pytest.Pyt
     pytester.runpytest_subprocess(reuse).assert_outcomes(passed=1)
 
 
+@pytest.mark.slow
 def test_an_example_profiles_and_health_checks_work(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(
         "from hypothesis import settings\n"
