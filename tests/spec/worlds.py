@@ -181,8 +181,12 @@ class World:
         while not holds():
             if self.now_ms() > until:
                 return False
-            self.sleep_ms(2)
+            self.pause()
         return True
+
+    def pause(self) -> None:
+        """A moment between two looks."""
+        self.sleep_ms(2)
 
     def endpoint(self) -> str:
         """Where to bind."""
@@ -280,8 +284,11 @@ class RealWorld(World):
         found = dict(poller.poll(timeout_ms))
         return [int(found.get(socket.zmq, 0)) for socket, _ in items]  # type: ignore[attr-defined]
 
+    def pause(self) -> None:
+        time.sleep(0.002)
+
     def sleep_ms(self, duration_ms: int) -> None:
-        # The pause is for what timers do; that its threads are done is asked, not hoped for.
+        # The sleep is for what timers do; that its threads are done is asked, not hoped for.
         time.sleep(duration_ms / 1000)
         assert self.threads.wait_quiet(LIMIT_MS), "libzmq's threads do not come to rest"
 
