@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from pathlib import Path
 
 import click
 
@@ -50,6 +51,15 @@ def fail(message: str, status: int) -> None:
     """Say what went wrong, where a pipe does not take it for output, and exit."""
     click.echo(f"reqrep: {message}", err=True)
     sys.exit(status)
+
+
+def check_writable(target: str | None) -> None:
+    """Before the run: a file that cannot be written costs no run, and no file that was there."""
+    if target is None or target == "-":
+        return
+    path = Path(target)
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise MisuseError(f"--json cannot write to {target!r}: no such folder, or not allowed")
 
 
 class Commands(click.Group):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -21,7 +20,7 @@ from ..workload import (
     UserDirectory,
     Workload,
 )
-from .command import blamed
+from .command import blamed, check_writable
 
 if TYPE_CHECKING:
     from ..run import Report
@@ -89,7 +88,7 @@ def command(
         scenario = Scenario(found, found.fleet_of(clients, workers), workload, seed, plan)
         if verify_determinism:
             _verify(scenario, world, transport)
-        _check_writable(json_to)
+        check_writable(json_to)
         shown = _progress(workload.requests) if not quiet and json_to != "-" else nullcontext()
         with shown as progress:
             report = run(scenario, world, transport, progress=progress, history=history)
@@ -162,15 +161,6 @@ def bodies_of(text: str) -> Bodies:
             f"--body is {text!r}; write a size as 64, with frames as 64x3, the word faker, "
             "or module:name of a function"
         ) from None
-
-
-def _check_writable(target: str | None) -> None:
-    """Before the run: a file that cannot be written costs no run, and no file that was there."""
-    if target is None or target == "-":
-        return
-    path = Path(target)
-    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise MisuseError(f"--json cannot write to {target!r}: no such folder, or not allowed")
 
 
 def _progress(requests: int) -> AbstractContextManager[Any]:

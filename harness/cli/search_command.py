@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import MisuseError
-from .command import blamed
+from .command import blamed, check_writable
 from .run_command import bodies_of
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ def command(
                 seed=seed,
             ),
         )
+        check_writable(json_to)
         show = not quiet and json_to != "-"
         if exhaustive:
             status = _exhaust(space, names, deviations, Path(out), show)
@@ -148,7 +149,7 @@ def _search(
             space.limits,
             scenarios=scenarios,
             minutes=minutes,
-            jobs=jobs or os.cpu_count() or 1,
+            jobs=os.cpu_count() or 1 if jobs is None else jobs,
             properties=names,
             keep_going=keep_going,
             out=out,

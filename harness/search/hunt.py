@@ -19,6 +19,7 @@ import msgspec
 
 from ..errors import MisuseError
 from ..scenario import PatternName, Scenario
+from ..values import require_count, require_more_than_0
 from .shrink import Shrinker
 from .space import Limits, Space
 from .tally import Tally
@@ -103,6 +104,11 @@ class Search:
     ) -> None:
         if scenarios is None and seconds is None:
             raise MisuseError("a search needs an end: give a number of scenarios, or a time")
+        if scenarios is not None:
+            require_count("the number of scenarios", scenarios)
+        if seconds is not None:
+            require_more_than_0("the time of a search", seconds)
+        require_count("the number of jobs", jobs)
         self.space = space
         self.names = properties
         self.scenarios = scenarios

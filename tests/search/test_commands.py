@@ -28,7 +28,7 @@ def call(*arguments: str) -> Result:
 
 
 def search(*arguments: str) -> Result:
-    return call("search", *arguments, "--jobs", "1")
+    return call("search", "--jobs", "1", *arguments)
 
 
 class TestSearch:
@@ -88,6 +88,11 @@ class TestSearch:
             (["req-rep", "--transport", "udp"], "the transport is 'udp'"),
             (["req-rep", "--seed", "-1"], "Limits.seed is -1"),
             (["req-rep", "--scenarios", "many"], "not a valid integer"),
+            (["req-rep", "--scenarios", "0"], "the number of scenarios is 0"),
+            (["req-rep", "--scenarios", "-5"], "the number of scenarios is -5"),
+            (["req-rep", "--minutes", "-1"], "the time of a search is -60"),
+            (["req-rep", "--jobs", "0"], "the number of jobs is 0"),
+            (["req-rep", "--json", "/nowhere/result.json"], "--json cannot write"),
         ],
     )
     def test_wrong_use_is_told_with_the_value_and_status_2(
