@@ -35,20 +35,23 @@ class RandomWalk(Value, frozen=True, tag="random-walk"):
         return SeededChoices(seed, self.calm_in)
 
 
-class FewDeviations(Value, frozen=True, tag="few-deviations"):
+class _Few(Value, frozen=True):
+    count: int = 2
+    within: int = 100
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__
+        require_count(f"{name}.count", self.count, least=0)
+        require_count(f"{name}.within", self.within)
+
+
+class FewDeviations(_Few, frozen=True, tag="few-deviations"):
     """Calm but for a few decisions, drawn over the run.
 
     Args:
         count: How many, 0 or more.
         within: Among how many first decisions of the run they are drawn.
     """
-
-    count: int = 2
-    within: int = 100
-
-    def __post_init__(self) -> None:
-        require_count("FewDeviations.count", self.count, least=0)
-        require_count("FewDeviations.within", self.within)
 
     def choices(self, seed: int) -> Choices:
         """A source of decisions for one run."""
@@ -58,20 +61,13 @@ class FewDeviations(Value, frozen=True, tag="few-deviations"):
         )
 
 
-class Overtaking(Value, frozen=True, tag="overtaking"):
+class Overtaking(_Few, frozen=True, tag="overtaking"):
     """Calm but for a few messages, which take as long as their link lets them.
 
     Args:
         count: How many, 0 or more.
         within: Among how many first messages of the run they are drawn.
     """
-
-    count: int = 2
-    within: int = 30
-
-    def __post_init__(self) -> None:
-        require_count("Overtaking.count", self.count, least=0)
-        require_count("Overtaking.within", self.within)
 
     def choices(self, seed: int) -> Choices:
         """A source of decisions for one run."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 
@@ -59,6 +60,7 @@ class Trial(Value, frozen=True):
         return tried
 
 
+@dataclass
 class Attempt:
     """What came of a trial.
 
@@ -71,23 +73,12 @@ class Attempt:
         decisions: How many decisions there were.
     """
 
-    __slots__ = ("__dict__", "decisions", "history", "labels", "taken", "trial", "verdicts")
-
-    def __init__(
-        self,
-        trial: Trial,
-        history: History,
-        verdicts: tuple[Verdict, ...],
-        taken: dict[int, int],
-        labels: dict[int, str],
-        decisions: int,
-    ) -> None:
-        self.trial = trial
-        self.history = history
-        self.verdicts = verdicts
-        self.taken = taken
-        self.labels = labels
-        self.decisions = decisions
+    trial: Trial
+    history: History
+    verdicts: tuple[Verdict, ...]
+    taken: dict[int, int]
+    labels: dict[int, str]
+    decisions: int
 
     @cached_property
     def broken(self) -> Verdict | None:
