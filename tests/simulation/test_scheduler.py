@@ -211,14 +211,21 @@ def test_a_deviation_that_is_too_large_is_cut_down() -> None:
     assert SparseChoices({0: 99}).choose(3, "few") == 2
 
 
-def test_as_many_tasks_as_one_likes_begin_one_after_the_other() -> None:
+@pytest.mark.parametrize("depth", [0, 80])
+def test_as_many_tasks_as_one_likes_begin_one_after_the_other(depth: int) -> None:
     # Each greenlet begins as deep in the stack as the one that starts it.
     scheduler = Scheduler(Choices())
     begun = []
 
     def begin(number: int) -> None:
         begun.append(number)
-        scheduler.sleep(1)
+        wait(depth)
+
+    def wait(deeper: int) -> None:
+        if deeper:
+            wait(deeper - 1)
+        else:
+            scheduler.sleep(1)
 
     for number in range(3000):
         scheduler.spawn(f"task-{number}", "node", begin, number)
