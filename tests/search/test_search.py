@@ -172,6 +172,11 @@ def _by_decision(seen: list[dict[int, int]]) -> list[list[tuple[int, int]]]:
     return [list(enumerate(sorted(found))) for found in choices.values()]
 
 
+def test_a_client_in_lock_step_is_searched_in_a_pattern_whose_own_clients_pipeline() -> None:
+    result = reqrep.search("tests.faults.planted:HOLD.mended", scenarios=3, jobs=1)
+    assert result.holds
+
+
 class TestStory:
     def test_a_story_fits_a_screen_however_many_deviations_there_are(self) -> None:
         trials = map(space("M14").trial, range(1000))
