@@ -143,7 +143,7 @@ class Outcome:
     def __str__(self) -> str:
         lines = [f"{self.kind} at {self.time_ns / 1e9:.6f} s"]
         if self.spinner:
-            lines[0] += f": {self.spinner} calls again and again without waiting"
+            lines[0] += f": {self.spinner} goes on and on without waiting"
         lines += [f"  {wait.node}: {wait.task} waits: {wait.reason}" for wait in self.waiting]
         return "\n".join(lines)
 
@@ -375,6 +375,20 @@ class Scheduler:
 
     def _end_run(self) -> None:
         self._fresh_steps = self._steps_left = 0  # So that the next switch looks.
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Another with each turn and with each timer."""
+        return self._steps_left, self.now_ns
+
+    def arrest(self) -> None:
+        """End the run in the midst of a turn: the task whose turn it is spins.
+
+        It only comes back to be killed.
+        """
+        self._spinner = self.current
+        self._end_run()
+        self.park("nothing: it was stopped")
 
     # --- timers ---------------------------------------------------------------
 
