@@ -49,11 +49,9 @@ class Way:
         self.messages = 0
         self._random = Random(f"{seed} {source} {target}")
 
-    def due_s(self) -> float:
-        """When the next message is to arrive; 0 is at once."""
-        if self.latency_s is None:
-            return 0.0
-        return time.monotonic() + self._random.uniform(*self.latency_s)
+    def draw_s(self) -> float:
+        """How long the next message takes."""
+        return 0.0 if self.latency_s is None else self._random.uniform(*self.latency_s)
 
 
 class Wire:
@@ -138,7 +136,7 @@ class Wire:
 
     def _next_due_s(self) -> float:
         """Nothing overtakes anything."""
-        self._last_due_s = max(self._last_due_s, self.way.due_s())
+        self._last_due_s = max(self._last_due_s, time.monotonic() + self.way.draw_s())
         return self._last_due_s
 
     def _keep(self, due_s: float, data: bytes) -> None:
