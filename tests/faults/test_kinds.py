@@ -59,12 +59,16 @@ class Planted:
     fleet: Fleet = Fleet(clients=1, workers=1)
     workload: Workload = field(default_factory=lambda: UNHURRIED)
 
-    def run(self, programs: dict[str, Any], *faults: Fault, seed: int = 0) -> Report:
+    def scenario(
+        self, programs: dict[str, Any], *faults: Fault, seed: int = 0, **demand: Any
+    ) -> Scenario:
         pattern = reqrep.pattern(self.pattern).with_roles(**programs)
         promises = (Promise(self.broken, frozenset(KINDS)),)
         pattern = dataclasses.replace(pattern, promises=promises)
-        scenario = Scenario(pattern, self.fleet, self.workload, seed, faults)
-        return reqrep.run(scenario, "simulated")
+        return Scenario(pattern, self.fleet, self.workload.replace(**demand), seed, faults)
+
+    def run(self, programs: dict[str, Any], *faults: Fault, seed: int = 0) -> Report:
+        return reqrep.run(self.scenario(programs, *faults, seed=seed), "simulated")
 
 
 PLANTED = (
