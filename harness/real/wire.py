@@ -135,8 +135,8 @@ class Wire:
             begin, is_between = end, True
 
     def _next_due_s(self) -> float:
-        """Nothing overtakes anything."""
-        self._last_due_s = max(self._last_due_s, time.monotonic() + self.way.draw_s())
+        # It may be before that of what is kept in front of it, and then waits for that.
+        self._last_due_s = time.monotonic() + self.way.draw_s()
         return self._last_due_s
 
     def _keep(self, due_s: float, data: bytes) -> None:

@@ -27,6 +27,7 @@ from reqrep import (
     Upon,
     Workload,
 )
+from reqrep.harness import conduct
 from reqrep.harness.endpoints import private_folder
 from reqrep.harness.real.reach import relayed
 from reqrep.patterns.common import Body, Context
@@ -109,15 +110,20 @@ def test_a_hold_to_the_end_is_released_and_what_was_asked_is_answered() -> None:
     assert after[-1].time_ns > healed.time_ns
 
 
-def test_a_fault_lasts_as_long_as_it_says_and_not_to_the_next_look_around() -> None:
-    workload = Workload(60, ClosedLoop(think_time_s=0.005))
-    plan = tuple(Noop(at=0.005 * number, lasts=0.004) for number in range(1, 11))
+@pytest.mark.parametrize(
+    "plan",
+    [[Noop(at=0.02, lasts=0.004)], [Noop(at=Upon("worked", count=5), lasts=0.004)]],
+    ids=["at a time", "upon a point"],
+)
+def test_a_fault_lasts_as_long_as_it_says_and_not_to_the_next_look_around(
+    plan: list[Fault], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conduct, "TICK_S", 30.0)
+    workload = Workload(60, ClosedLoop(think_time_s=0.002))
     report = run(*plan, pattern="req-rep", fleet=Fleet(1, 1), workload=workload)
-    struck, healed = report.history.of("fault"), report.history.of("healed")
-    lasted_ns = [
-        heals.time_ns - strikes.time_ns for strikes, heals in zip(struck, healed, strict=True)
-    ]
-    assert 4 * MS <= min(lasted_ns) < 25 * MS  # By a look around every 50 ms none would end.
+    (struck,), (healed,) = report.history.of("fault"), report.history.of("healed")
+    assert healed.time_ns - struck.time_ns >= 4 * MS
+    assert healed.time_ns < report.history.of("invoke")[-1].time_ns  # Not by the end.
 
 
 def test_after_a_reset_connections_are_made_anew_at_both_ends() -> None:
