@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from .faults import KINDS
+from .faults import KINDS, NEED_NETWORK
 from .simulation.link import LATENCY_GREATEST_NS, LATENCY_LEAST_NS
 from .simulation.simulation import Simulation
 from .workload import NS_PER_S
 
-NEED_NETWORK = frozenset(name for name, kind in KINDS.items() if kind.needs_network)
 NEED_CONTEXT = frozenset({"crash", "restart"})
 
 

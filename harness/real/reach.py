@@ -1,5 +1,7 @@
-"""What the world of threads lets faults do: what is between nodes, and nothing that needs power over
-a thread, which cannot be ended or stopped from outside."""
+"""What the world of threads lets faults do: what is between nodes, or in what they are given.
+
+A thread cannot be ended from outside, nor stopped, so nothing that needs power over a node.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +12,11 @@ from itertools import count
 from typing import Any, NoReturn
 
 from ..errors import HarnessBug
-from ..faults import KINDS
+from ..faults import NEED_NETWORK
 from ..faults.scene import Pair, pairs
 from ..scenario import Scenario
 from .relay import Relay
 
-NEED_NETWORK = frozenset(name for name, kind in KINDS.items() if kind.needs_network)
 NEED_NOTHING = frozenset({"noop", "late", "raises", "stranger"})
 
 

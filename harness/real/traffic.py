@@ -180,7 +180,11 @@ class Door:
             near, _ = self._socket.accept()
         except (BlockingIOError, ConnectionAbortedError):
             return  # Whoever knocked has left.
-        Connection(self._traffic, self, near)
+        try:
+            Connection(self._traffic, self, near)
+        except OSError:
+            near.close()
+            raise
 
 
 class Connection:

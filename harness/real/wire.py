@@ -42,8 +42,6 @@ class Way:
     """
 
     def __init__(self, source: str, target: str, seed: int) -> None:
-        self.source = source
-        self.target = target
         self.is_held = False
         self.latency_s: tuple[float, float] | None = None
         self.messages = 0
