@@ -112,22 +112,31 @@ class Conductor(ABC):
         self._healed_ns = 0
         self._visitors: list[Node] = []
 
-    def _expect_faults(self, world: str, able: frozenset[str], reach: Reach) -> None:
+    def _expect_faults(
+        self, world: str, able: Callable[[str], frozenset[str]], reach: Reach
+    ) -> None:
         """Take the faults of the scenario; to be called before anything is written down.
 
         Args:
             world: This one, as a message names it.
-            able: The kinds that it can do.
+            able: The kinds that it can do over a transport.
             reach: What it lets them do.
 
         Raises:
             MisuseError: It cannot do one.
         """
+        transport = self._endpoints.transport
+        kinds = able(transport)
         for fault in self.scenario.faults:
-            if fault.kind not in able:
+            if fault.kind not in kinds:
                 raise MisuseError(
-                    f"{fault!r}: the world {world} cannot do {fault.kind!r}; it can do "
-                    f"{', '.join(sorted(able))}. The world simulated can do all kinds over tcp and ipc"
+                    f"{fault!r}: the world {world} over {transport} cannot do {fault.kind!r}; it can "
+                    f"do {', '.join(sorted(kinds))}. "
+                    + (
+                        "Over tcp and ipc it can"
+                        if fault.kind in able("tcp")
+                        else "The world simulated can do all kinds over tcp and ipc"
+                    )
                 )
         if self.scenario.faults:
             scene = Scene(self.pattern, self.scenario.nodes, reach)
@@ -326,9 +335,8 @@ class Conductor(ABC):
                 raise self._error
             if self._progress is not None:
                 self._progress([node.driver for node in clients if node.driver is not None])
-            if self._chaos is not None:
-                self._chaos.tick()
-            self._changed.wait(self._tick_s)
+            due_s = self._chaos.tick() if self._chaos is not None else None
+            self._changed.wait(self._tick_s if due_s is None else min(due_s, self._tick_s))
         self._await_one_way_ops()
 
     def _await_stragglers(self, clients: list[Node]) -> None:

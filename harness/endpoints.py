@@ -76,6 +76,13 @@ class Endpoints:
     def is_found(self, link: Link, node: str) -> bool:
         return (link.name, node) in self._found
 
+    def binder_of(self, endpoint: str) -> str | None:
+        """The node that has bound an endpoint of the run."""
+        for (_, node), found in list(self._found.items()):
+            if found == endpoint:
+                return node
+        return None
+
     def is_given(self, endpoint: str) -> bool:
         """Whether an endpoint is one that the run hands out to bind or to connect."""
         return endpoint in self._given or endpoint in self._found.values()

@@ -189,6 +189,17 @@ def run(
     return Report(planned, world, transport, written, verdicts, told(written), tuple(not_promised))
 
 
+def able(world: str, transport: str) -> frozenset[str]:
+    """The kinds of faults that a world can do over a transport."""
+    if world == "simulated":
+        from .simulated_reach import able as of_simulated
+
+        return of_simulated(transport)
+    from .real.reach import able as of_threads
+
+    return of_threads(transport)
+
+
 def first_difference(scenario: Scenario | Pattern | str, transport: str = "tcp") -> str | None:
     """Run a scenario twice in the simulated world and compare.
 

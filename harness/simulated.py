@@ -218,9 +218,7 @@ class SimulatedWorld(Conductor):
         self._seats: list[SimulatingSeat] = []
         self._tasks: dict[str, Task] = {}
         self._failure: BaseException | None = None
-        self._expect_faults(
-            f"simulated over {transport}", able(transport), SimulatedReach(self.simulation, self)
-        )
+        self._expect_faults("simulated", able, SimulatedReach(self.simulation, self))
 
     def run(self) -> None:
         """Run the scenario once.

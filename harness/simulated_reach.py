@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from .faults import KINDS
+from .faults import KINDS, NEED_NETWORK
 from .simulation.link import LATENCY_GREATEST_NS, LATENCY_LEAST_NS
 from .simulation.simulation import Simulation
 from .workload import NS_PER_S
 
-NEED_NETWORK = frozenset({"delay", "hold", "cut", "reset"})
 NEED_CONTEXT = frozenset({"crash", "restart"})
 
 
@@ -78,5 +77,5 @@ class SimulatedReach:
     def later(self, seconds: float, callback: Callable[[], None]) -> None:
         self._scheduler.call_later(int(seconds * NS_PER_S), callback)
 
-    def tick(self) -> None:
-        pass  # The scheduler calls back by itself.
+    def tick(self) -> float | None:
+        return None  # The scheduler calls back by itself.

@@ -46,7 +46,26 @@ def _worlds() -> Rows:
 def _faults() -> Rows:
     from ..faults import KINDS
 
-    return ((name, f"{kind.summary}: --fault {kind.example}") for name, kind in KINDS.items())
+    return (
+        (name, f"{kind.summary}: --fault {kind.example} ({_places(name)})")
+        for name, kind in KINDS.items()
+    )
+
+
+def _places(kind: str) -> str:
+    """Which worlds can do a kind of fault, and over which transports if not over all."""
+    from ..endpoints import TRANSPORTS
+    from ..run import WORLDS, able
+
+    worlds: dict[tuple[str, ...], list[str]] = {}
+    for world in WORLDS:
+        over = tuple(transport for transport in TRANSPORTS if kind in able(world, transport))
+        if over:
+            worlds.setdefault(over, []).append(world)
+    return "; ".join(
+        (f"over {' and '.join(over)}: " if over != TRANSPORTS else "") + ", ".join(names)
+        for over, names in worlds.items()
+    )
 
 
 KINDS: dict[str, Callable[[], Rows]] = {

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     "faults",
     multiple=True,
     metavar="KIND[:KEY=VALUE,...]",
-    help="What goes wrong; may be given several times.  [`reqrep list faults` shows examples]",
+    help="What goes wrong; may be given several times.  [`reqrep list faults`: examples, and which world can do what]",
 )
 @click.option("--verify-determinism", is_flag=True, help="Run twice, simulated, and compare.")
 @click.option("--json", "json_to", metavar="FILE|-", help="Write the report as JSON.")

@@ -35,8 +35,12 @@ AnyFault = (
 KINDS: dict[str, type[Fault]] = {kind_of(kind): kind for kind in AnyFault.__args__}
 """The kinds there are, by the names that a person types."""
 
+NEED_NETWORK = frozenset(name for name, kind in KINDS.items() if kind.needs_network)
+"""Those that are about connections, which there are none of over inproc."""
+
 __all__ = [
     "KINDS",
+    "NEED_NETWORK",
     "POINTS",
     "AnyFault",
     "Chaos",

@@ -66,9 +66,9 @@ class Chaos:
             self._heal(number, fault)
         return any(fault.keeps_back for _, fault in standing)
 
-    def tick(self) -> None:
-        """Some time has passed."""
-        self._scene.tick()
+    def tick(self) -> float | None:
+        """Some time has passed; see `Reach.tick`."""
+        return self._scene.tick()
 
     def is_stalled(self, node: str) -> bool:
         """Whether a node makes no step now."""
@@ -154,6 +154,8 @@ class Chaos:
             self._standing[number] = fault
             if fault.duration_s is not None:
                 self._scene.later(fault.duration_s, partial(self._heal, number, fault))
+            if self.is_over:  # Since a moment ago, in another thread, which did not see it.
+                self._heal(number, fault)
 
     def _tell(self, number: int, fault: Fault, where: str) -> None:
         self._note(where, "fault", text=repr(fault), number=number)

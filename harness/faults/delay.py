@@ -19,6 +19,7 @@ class Delay(Lasting, frozen=True, tag="delay"):
 
     summary = "messages take longer, on all links, on one, or to and from a node"
     example = "delay:least_ms=20,greatest_ms=80,link=backend"
+    needs_network = True
 
     least_ms: float
     greatest_ms: float

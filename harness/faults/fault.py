@@ -73,6 +73,7 @@ class Fault(Value, frozen=True, kw_only=True):
         keeps_back: Whether messages may be late because of it, or work may be left when it is
             healed.
         tells_itself: Whether it has struck only when somebody receives what it sends.
+        needs_network: Whether it is about connections, which there are none of over inproc.
     """
 
     summary: ClassVar[str]
@@ -80,6 +81,7 @@ class Fault(Value, frozen=True, kw_only=True):
     is_healed: ClassVar[bool] = False
     keeps_back: ClassVar[bool] = True
     tells_itself: ClassVar[bool] = False
+    needs_network: ClassVar[bool] = False
 
     at: When = 0.0
 

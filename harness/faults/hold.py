@@ -18,6 +18,7 @@ class Hold(Lasting, frozen=True, tag="hold"):
 
     summary = "nothing gets through, one way or both; what was sent arrives afterwards"
     example = "hold:node=worker-0,direction=out,at=0.1,lasts=0.5"
+    needs_network = True
 
     link: str | None = None
     node: str | None = None

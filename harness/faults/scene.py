@@ -5,6 +5,7 @@ Two faults may overlap: what both hold is held until the last of them lets go.
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable
 from itertools import count
@@ -79,8 +80,12 @@ class Reach(Protocol):
     def later(self, seconds: float, callback: Callable[[], None]) -> None:
         """Call back after a while."""
 
-    def tick(self) -> None:
-        """Some time has passed, in a world that cannot call back by itself."""
+    def tick(self) -> float | None:
+        """Some time has passed, in a world that cannot call back by itself.
+
+        Returns:
+            After how many seconds it wants to hear that again; None if nothing is due.
+        """
 
     def obey(self) -> None:
         """Whoever's turn it is suffers now what was done to its node: it ends, or stands still."""
@@ -98,6 +103,9 @@ class Scene:
         self.pattern = pattern
         self.fleet = fleet
         self._reach = reach
+        # Nodes may be threads, and what is counted and what is done must not fall apart. Nothing
+        # that is done to a link lets another node have its turn.
+        self._lock = threading.Lock()
         self._held: Counter[Pair] = Counter()
         self._cut: Counter[Pair] = Counter()
         self._stalled: Counter[str] = Counter()
@@ -129,41 +137,47 @@ class Scene:
 
     def slow(self, way: Pair, least_s: float, greatest_s: float) -> None:
         """Another latency on one way; the latest that stands counts."""
-        self._latencies.setdefault(way, []).append((least_s, greatest_s))
-        self._reach.slow(*way, least_s, greatest_s)
+        with self._lock:
+            self._latencies.setdefault(way, []).append((least_s, greatest_s))
+            self._reach.slow(*way, least_s, greatest_s)
 
     def unslow(self, way: Pair, least_s: float, greatest_s: float) -> None:
         """Take one back."""
-        standing = self._latencies[way]
-        standing.remove((least_s, greatest_s))
-        if standing:
-            self._reach.slow(*way, *standing[-1])
-        else:
-            self._reach.unslow(*way)
+        with self._lock:
+            standing = self._latencies[way]
+            standing.remove((least_s, greatest_s))
+            if standing:
+                self._reach.slow(*way, *standing[-1])
+            else:
+                self._reach.unslow(*way)
 
     def hold(self, way: Pair) -> None:
         """Let nothing through one way."""
-        self._held[way] += 1
-        if self._held[way] == 1:
-            self._reach.hold(*way)
+        with self._lock:
+            self._held[way] += 1
+            if self._held[way] == 1:
+                self._reach.hold(*way)
 
     def release(self, way: Pair) -> None:
         """Let it through again, unless another fault holds it."""
-        self._held[way] -= 1
-        if not self._held[way]:
-            self._reach.release(*way)
+        with self._lock:
+            self._held[way] -= 1
+            if not self._held[way]:
+                self._reach.release(*way)
 
     def cut(self, pair: Pair) -> None:
         """Break what connects two nodes for a while."""
-        self._cut[pair] += 1
-        if self._cut[pair] == 1:
-            self._reach.cut(*pair)
+        with self._lock:
+            self._cut[pair] += 1
+            if self._cut[pair] == 1:
+                self._reach.cut(*pair)
 
     def mend(self, pair: Pair) -> None:
         """Allow connections again, unless another fault cuts them."""
-        self._cut[pair] -= 1
-        if not self._cut[pair]:
-            self._reach.mend(*pair)
+        with self._lock:
+            self._cut[pair] -= 1
+            if not self._cut[pair]:
+                self._reach.mend(*pair)
 
     def reset(self, pair: Pair) -> None:
         """Break what connects two nodes."""

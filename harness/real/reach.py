@@ -1,4 +1,7 @@
-"""What the world of threads lets faults do: little, since a thread cannot be ended from outside."""
+"""What the world of threads lets faults do: what is between nodes, or in what they are given.
+
+A thread cannot be ended from outside, nor stopped, so nothing that needs power over a node.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,27 @@ from itertools import count
 from typing import Any, NoReturn
 
 from ..errors import HarnessBug
+from ..faults import NEED_NETWORK
+from ..faults.scene import Pair, pairs
+from ..scenario import Scenario
+from .relay import Relay
 
-ABLE = frozenset({"noop", "late", "raises", "stranger"})
-"""The kinds that threads can do."""
+NEED_NOTHING = frozenset({"noop", "late", "raises", "stranger"})
+
+
+def able(transport: str) -> frozenset[str]:
+    """The kinds that threads can do. Over inproc there are no connections."""
+    return NEED_NOTHING if transport == "inproc" else NEED_NOTHING | NEED_NETWORK
+
+
+def relayed(scenario: Scenario) -> list[Pair]:
+    """The nodes between which connections have to be relayed, for its faults to get at them."""
+    return [
+        pair
+        for fault in scenario.faults
+        if fault.needs_network
+        for pair in pairs(scenario.pattern, scenario.nodes, *fault.where)
+    ]
 
 
 class ThreadsReach:
@@ -20,24 +41,39 @@ class ThreadsReach:
     Args:
         is_alive: Whether a node runs, by its name.
         visit: Begins a new node.
+        wake: Lets the conductor look when it is to `tick` again.
+        relay: What connections pass through.
     """
 
     def __init__(
         self,
         is_alive: Callable[[str], bool],
         visit: Callable[[str, str, Callable[..., None]], None],
+        wake: Callable[[], None],
+        relay: Relay,
     ) -> None:
         self.is_alive = is_alive
         self.visit = visit
+        self._wake = wake
+        self.slow = relay.slow
+        self.unslow = relay.unslow
+        self.hold = relay.hold
+        self.release = relay.release
+        self.cut = relay.cut
+        self.mend = relay.mend
+        self.reset = relay.reset
+        self.is_connected = relay.is_connected
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = count()
 
     def later(self, seconds: float, callback: Callable[[], None]) -> None:
         heappush(self._due, (time.monotonic() + seconds, next(self._numbers), callback))
+        self._wake()
 
-    def tick(self) -> None:
+    def tick(self) -> float | None:
         while self._due and self._due[0][0] <= time.monotonic():
             heappop(self._due)[2]()
+        return max(0.0, self._due[0][0] - time.monotonic()) if self._due else None
 
     def obey(self) -> None:
         pass  # Nothing that threads can do is done to a node from outside.
@@ -45,5 +81,4 @@ class ThreadsReach:
     def _cannot(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise HarnessBug("a fault that threads cannot do was not refused before the run")
 
-    slow = unslow = hold = release = cut = mend = reset = is_connected = _cannot
     crash = start = stall = resume = skew = _cannot

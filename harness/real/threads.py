@@ -24,6 +24,7 @@ import zmq
 
 from ..conduct import START_TIMEOUT_S, STOP_TIMEOUT_S, Conductor, Progress
 from ..endpoints import Endpoints, private_folder
+from ..errors import MisuseError, ReqrepError
 from ..history.recorder import Recorder
 from ..node import Node
 from ..pattern import Role
@@ -34,7 +35,8 @@ from ..seam.patches import installed
 from ..seam.recording import RecordingSeat
 from ..seam.seat import Seat
 from ..seam.tap import Tap
-from .reach import ABLE, ThreadsReach
+from .reach import ThreadsReach, able, relayed
+from .relay import Relay
 
 MAX_SOCKETS = 60_000
 """Of one context; libzmq's own limit of 1,023 is too small for a thousand clients."""
@@ -77,7 +79,13 @@ class ThreadsWorld(Conductor):
         self._shared: zmq.Context[Any] | None = None
         self._threads: dict[str, threading.Thread] = {}
         self._hub: MonitorHub | None = None
-        self._expect_faults("threads", ABLE, ThreadsReach(self._is_alive, self.visit))
+        self._relay = Relay(relayed(scenario), scenario.seed, self._folder, self._relay_failed)
+        reach = ThreadsReach(self._is_alive, self.visit, self._wake, self._relay)
+        try:
+            self._expect_faults("threads", able, reach)
+        except MisuseError:
+            self._clear()
+            raise
 
     def run(self) -> None:
         """Run the scenario once.
@@ -90,6 +98,7 @@ class ThreadsWorld(Conductor):
         try:
             with installed():
                 try:
+                    self._relay.open()
                     self._hub = MonitorHub(self.heard)
                     self._seat_nodes()
                     self._start()
@@ -101,13 +110,35 @@ class ThreadsWorld(Conductor):
                     self._stop()
                     gc.unfreeze()
         finally:
-            if self._folder is not None:
-                shutil.rmtree(self._folder, ignore_errors=True)
+            self._relay.close()
+            self._clear()
+
+    def _clear(self) -> None:
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def watch(self, tap: Tap, socket: zmq.Socket[Any]) -> None:
         """Listen to the connections of a socket."""
         assert self._hub is not None
         self._hub.watch(tap, socket)
+
+    def way_in(self, node: str, endpoint: str) -> str:
+        """Through the relay, where a fault is to get at the connection."""
+        binder = self._endpoints.binder_of(endpoint)
+        return endpoint if binder is None else self._relay.way_in(node, binder, endpoint)
+
+    def meant(self, endpoint: str) -> str:
+        """See `RecordingListener`."""
+        return self._relay.meant(endpoint)
+
+    def _wake(self) -> None:
+        """Let the conductor look around."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def _relay_failed(self, error: ReqrepError) -> None:
+        """Nothing gets through any more: the run ends with that."""
+        self._error = self._error or error
 
     # --- how nodes live -------------------------------------------------------
 

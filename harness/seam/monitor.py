@@ -102,7 +102,7 @@ class MonitorHub:
                     self._drop(reader)
                     return
                 if event in _KIND_OF:
-                    self._heard(tap, _KIND_OF[event], endpoint.decode())
+                    self._heard(tap, _KIND_OF[event], tap.above(endpoint.decode()))
         except zmq.Again:
             pass
         except zmq.ZMQError:

@@ -36,6 +36,12 @@ class RecordingListener(Listener, Protocol):
     def unwatched(self, tap: Tap) -> None:
         """The program listens to this socket itself, so nothing is heard of it."""
 
+    def way_in(self, node: str, endpoint: str) -> str:
+        """Where a node really connects that connects to an endpoint."""
+
+    def meant(self, endpoint: str) -> str:
+        """The endpoint that a way in leads to; any other is itself."""
+
 
 class RecordingSeat(Seat):
     """A node on real sockets.
@@ -205,6 +211,14 @@ class RecordingTap(Tap):
         if option == zmq.LAST_ENDPOINT:
             return self.above(value.decode()).encode()
         return value
+
+    def below(self, endpoint: Any) -> str:
+        assert isinstance(self.seat, RecordingSeat)
+        return self.seat.listener.way_in(self._node, super().below(endpoint))
+
+    def above(self, endpoint: str) -> str:
+        assert isinstance(self.seat, RecordingSeat)
+        return super().above(self.seat.listener.meant(endpoint))
 
     def bind(self, socket: Any, endpoint: Any) -> None:
         self._watch(socket, endpoint)

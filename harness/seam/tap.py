@@ -134,7 +134,7 @@ class Tap(ABC):
         self.thread = None
 
     def below(self, endpoint: Any) -> str:
-        """An endpoint as the socket below gets it.
+        """An endpoint as the socket below gets it; a world may lead it elsewhere still.
 
         Over inproc all nodes share one context, where as processes each would have its own. So
         an inproc name that is not the run's gets the name of the node in front.

@@ -78,9 +78,16 @@ class Planted:
             reference="",
         )
 
-    def run(self, programs: dict[str, Any], *faults: Fault, seed: int = 0) -> Report:
-        scenario = Scenario(self.of(programs), self.fleet, self.workload, seed, faults)
-        return reqrep.run(scenario, "simulated")
+    def scenario(
+        self, programs: dict[str, Any], *faults: Fault, seed: int = 0, **demand: Any
+    ) -> Scenario:
+        workload = self.workload.replace(**demand)
+        return Scenario(self.of(programs), self.fleet, workload, seed, faults)
+
+    def run(
+        self, programs: dict[str, Any], *faults: Fault, seed: int = 0, world: str = "simulated"
+    ) -> Report:
+        return reqrep.run(self.scenario(programs, *faults, seed=seed), world)
 
 
 DELAY = Planted(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -230,3 +232,16 @@ def test_a_world_refuses_by_name_what_it_cannot_do(
 ) -> None:
     with pytest.raises(MisuseError, match=f"the world {world}.* cannot do '{fault.kind}'"):
         reqrep.run(scenario(fault), world, transport)
+
+
+def test_a_refusal_says_where_it_can_be_done_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(MisuseError, match=r"Over tcp and ipc it can$"):
+        reqrep.run(scenario(Cut("frontend")), "threads", "inproc")
+    with pytest.raises(
+        MisuseError, match=r"The world simulated can do all kinds over tcp and ipc$"
+    ):
+        reqrep.run(scenario(Crash("worker-0")), "threads", "ipc")
+    assert not list(tmp_path.iterdir())

@@ -56,6 +56,12 @@ class Listens:
     def watch(self, tap: Tap, socket: zmq.Socket[Any]) -> None:
         self.told.append(("watch", str(tap.number)))
 
+    def way_in(self, node: str, endpoint: str) -> str:
+        return endpoint
+
+    def meant(self, endpoint: str) -> str:
+        return endpoint
+
 
 class Node:
     """One node in this thread: its seat, and what was heard of it."""

@@ -1,0 +1,627 @@
+"""The relay by itself, between plain sockets and between libzmq's."""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zmq
+from zmq.utils.monitor import recv_monitor_message
+
+from reqrep import NodeFailed, ReqrepError
+from reqrep.harness.endpoints import private_folder
+from reqrep.harness.real.relay import Relay
+from reqrep.harness.real.wire import KEPT_BYTES, Way
+
+from .test_zmtp import GREETING, frame, message
+
+A, B = "client-0", "server-0"
+DEADLINE_S = 20.0
+
+
+class Stage:
+    """A relay between two nodes, and a plain socket that the second of them has bound."""
+
+    def __init__(self, transport: str, folder: Path) -> None:
+        self.failures: list[ReqrepError] = []
+        self.relay = Relay([(A, B)], 0, folder, self.failures.append)
+        self.relay.open()
+        self.family = socket.AF_INET if transport == "tcp" else socket.AF_UNIX
+        self.server = socket.socket(self.family)
+        self.server.settimeout(DEADLINE_S)
+        self.server.bind(("127.0.0.1", 0) if transport == "tcp" else f"{folder}/server")
+        name = self.server.getsockname()
+        self.bound = "tcp://{}:{}".format(*name) if transport == "tcp" else f"ipc://{name}"
+        self.server.listen()
+        self.endpoint = self.relay.way_in(A, B, self.bound)
+        self._open: list[socket.socket] = [self.server]
+
+    def knock(self) -> socket.socket:
+        """Connect where the client is led."""
+        _, _, place = self.endpoint.partition("://")
+        host, _, port = place.rpartition(":")
+        near = socket.socket(self.family)
+        self._open.append(near)
+        near.settimeout(DEADLINE_S)
+        near.connect((host, int(port)) if host else place)
+        return near
+
+    def connect(self) -> tuple[socket.socket, socket.socket]:
+        """A connection, by its two ends."""
+        near = self.knock()
+        far, _ = self.server.accept()
+        self._open.append(far)
+        far.settimeout(DEADLINE_S)
+        # It stands when something has come through.
+        far.sendall(b"!")
+        assert near.recv(1) == b"!"
+        return near, far
+
+    def rest(self) -> None:
+        """What was sent before has been taken, and passed on if it may be, after this.
+
+        What the relay is asked to do is done between two looks at its sockets, and one look
+        finds all that is there.
+        """
+        for _ in range(3):
+            self.relay.is_connected(A, B)
+
+    def close(self) -> None:
+        for end in self._open:
+            end.close()
+        self.relay.close()
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    made = private_folder()
+    yield made
+    assert [path.name for path in made.iterdir() if path.name.startswith("relay")] == []
+    for path in made.iterdir():
+        path.unlink()
+    made.rmdir()
+
+
+@pytest.fixture(params=["tcp", "ipc"])
+def stage(request: pytest.FixtureRequest, folder: Path) -> Iterator[Stage]:
+    made = Stage(request.param, folder)
+    yield made
+    made.close()
+    assert made.failures == []
+
+
+@pytest.fixture
+def tcp(folder: Path) -> Iterator[Stage]:
+    made = Stage("tcp", folder)
+    yield made
+    made.close()
+
+
+def received(end: socket.socket, size: int) -> bytes:
+    """So many bytes."""
+    got = bytearray()
+    while len(got) < size:
+        data = end.recv(min(size - len(got), 1 << 20))
+        assert data, f"closed after {len(got)} of {size} bytes"
+        got += data
+    return bytes(got)
+
+
+def has_something(end: socket.socket) -> bool:
+    """Whether something has come, or the end."""
+    end.setblocking(False)
+    try:
+        end.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
+    finally:
+        end.settimeout(DEADLINE_S)
+    return True
+
+
+def is_broken(end: socket.socket) -> bool:
+    """Whether the connection ends, by a reset if the transport has it."""
+    try:
+        return end.recv(1) == b"" and end.family == socket.AF_UNIX
+    except ConnectionResetError:
+        return True
+
+
+# --- passing on -------------------------------------------------------------------
+
+
+def test_bytes_pass_both_ways_unchanged_whatever_they_are(stage: Stage) -> None:
+    near, far = stage.connect()
+    out, back = random.Random(1).randbytes(3_000_000), random.Random(2).randbytes(3_000_000)
+    senders = [
+        threading.Thread(target=near.sendall, args=(out,)),
+        threading.Thread(target=far.sendall, args=(back,)),
+    ]
+    for sender in senders:
+        sender.start()
+    assert received(far, len(out)) == out
+    assert received(near, len(back)) == back
+    for sender in senders:
+        sender.join()
+
+
+def test_who_reads_nothing_makes_the_sender_wait(stage: Stage) -> None:
+    near, far = stage.connect()
+    near.setblocking(False)
+    sent = blocked = 0
+    while blocked < 3:
+        try:
+            sent += near.send(bytes(65536))
+            blocked = 0
+        except BlockingIOError:
+            stage.rest()
+            blocked += 1
+        assert sent < 100_000_000
+    assert received(far, sent) == bytes(sent)
+
+
+def test_what_was_sent_before_a_close_arrives_and_then_the_close(stage: Stage) -> None:
+    near, far = stage.connect()
+    near.sendall(bytes(100_000))
+    near.close()
+    assert received(far, 100_000) == bytes(100_000)
+    assert far.recv(1) == b""
+    far.close()
+    stage.rest()
+    assert not stage.relay.is_connected(A, B)
+
+
+def test_messages_are_counted_by_their_way(stage: Stage) -> None:
+    near, _ = stage.connect()
+    near.sendall(GREETING + frame(b"\x05READY", 4) + message(b"a", b"b") + message(b"c")[:2])
+    stage.rest()
+    assert stage.relay.messages(A, B) == 1
+    near.sendall(b"c")
+    stage.rest()
+    assert stage.relay.messages(A, B) == 2
+    assert stage.relay.messages(B, A) == 0
+
+
+def test_only_the_pairs_of_the_plan_are_relayed(stage: Stage) -> None:
+    assert stage.relay.way_in("client-1", B, stage.bound) == stage.bound
+    assert stage.relay.way_in(B, A, stage.bound) != stage.bound
+    assert stage.relay.way_in(A, B, stage.bound) == stage.endpoint
+    assert stage.relay.meant(stage.endpoint) == stage.bound
+    assert stage.relay.meant("tcp://127.0.0.1:1") == "tcp://127.0.0.1:1"
+
+
+# --- hold and release ---------------------------------------------------------------
+
+
+def test_what_is_held_comes_in_order_when_it_is_released_and_the_other_way_goes_on(
+    stage: Stage,
+) -> None:
+    near, far = stage.connect()
+    stage.relay.hold(A, B)
+    data = random.Random(3).randbytes(100_000)
+    for begin in range(0, len(data), 10_000):
+        near.sendall(data[begin : begin + 10_000])
+        stage.rest()
+    far.sendall(b"still here")
+    assert received(near, 10) == b"still here"
+    assert not has_something(far)
+    stage.relay.release(A, B)
+    assert received(far, len(data)) == data
+
+
+def test_nothing_passes_any_more_once_hold_has_returned_not_even_the_rest_of_a_message(
+    stage: Stage,
+) -> None:
+    near, far = stage.connect()
+    whole = message(b"x" * 1000)
+    near.sendall(GREETING + whole[:500])
+    received(far, len(GREETING) + 500)
+    stage.relay.hold(A, B)
+    near.sendall(whole[500:])
+    stage.rest()
+    assert not has_something(far)
+    stage.relay.release(A, B)
+    assert received(far, len(whole) - 500) == whole[500:]
+
+
+def test_a_held_way_takes_no_more_than_a_bounded_amount(stage: Stage) -> None:
+    near, far = stage.connect()
+    stage.relay.hold(A, B)
+    near.setblocking(False)
+    sent = blocked = 0
+    while blocked < 3:
+        try:
+            sent += near.send(bytes(65536))
+            blocked = 0
+        except BlockingIOError:
+            stage.rest()
+            blocked += 1
+        assert sent < 100_000_000
+    assert sent > KEPT_BYTES
+    assert not has_something(far)
+    stage.relay.release(A, B)
+    assert received(far, sent) == bytes(sent)
+
+
+def test_who_closes_behind_a_held_way_is_not_missed_before_it_is_released(stage: Stage) -> None:
+    near, far = stage.connect()
+    stage.relay.hold(A, B)
+    near.sendall(b"last words")
+    near.close()
+    stage.rest()
+    assert not has_something(far)
+    assert stage.relay.is_connected(A, B)
+    far.sendall(b"are you there?")
+    stage.relay.release(A, B)
+    assert received(far, 10) == b"last words"
+    assert far.recv(1) == b""
+
+
+def test_connections_that_are_made_while_a_way_is_held_are_held_too(stage: Stage) -> None:
+    stage.relay.hold(A, B)
+    near, far = stage.connect()
+    near.sendall(b"a")
+    stage.rest()
+    assert not has_something(far)
+    stage.relay.release(A, B)
+    assert far.recv(1) == b"a"
+
+
+# --- cut, mend, reset ---------------------------------------------------------------
+
+
+def test_a_cut_breaks_connections_and_refuses_new_ones_until_it_is_mended(stage: Stage) -> None:
+    near, far = stage.connect()
+    assert stage.relay.is_connected(A, B)
+    stage.relay.cut(A, B)
+    assert not stage.relay.is_connected(A, B)
+    assert is_broken(near)
+    assert is_broken(far)
+    for _ in range(3):
+        with pytest.raises((ConnectionRefusedError, FileNotFoundError)):
+            stage.knock()
+    stage.relay.mend(A, B)
+    near, far = stage.connect()
+    near.sendall(b"a")
+    assert far.recv(1) == b"a"
+
+
+def test_the_order_in_which_a_pair_is_named_does_not_matter(stage: Stage) -> None:
+    stage.relay.cut(B, A)
+    with pytest.raises((ConnectionRefusedError, FileNotFoundError)):
+        stage.knock()
+    stage.relay.mend(B, A)
+    near, far = stage.connect()
+    stage.relay.reset(B, A)
+    assert is_broken(near)
+    assert is_broken(far)
+
+
+def test_who_has_knocked_and_was_not_let_in_is_cut_off_too(tcp: Stage) -> None:
+    # The kernel takes them in: the relay may or may not have been told.
+    knocking = [tcp.knock() for _ in range(5)]
+    tcp.relay.cut(A, B)
+    assert all(map(is_broken, knocking))
+
+
+def test_a_door_that_is_asked_for_while_its_pair_is_cut_opens_when_it_is_mended(
+    stage: Stage, folder: Path
+) -> None:
+    stage.relay.cut(B, A)
+    # The two nodes may meet a second time, the other way round.
+    back = stage.relay.way_in(B, A, stage.bound)
+    stage.endpoint = back
+    with pytest.raises((ConnectionRefusedError, FileNotFoundError)):
+        stage.knock()
+    stage.relay.mend(A, B)
+    stage.connect()
+
+
+def test_a_reset_breaks_once_and_what_was_held_is_lost(stage: Stage) -> None:
+    near, far = stage.connect()
+    stage.relay.hold(A, B)
+    near.sendall(b"lost")
+    stage.rest()
+    stage.relay.reset(A, B)
+    stage.relay.release(A, B)
+    assert is_broken(near)
+    assert is_broken(far)
+    near, far = stage.connect()
+    near.sendall(b"anew")
+    assert received(far, 4) == b"anew"
+
+
+# --- latencies ----------------------------------------------------------------------
+
+
+def test_a_message_takes_as_long_as_was_drawn_and_the_next_does_not_overtake_it(
+    stage: Stage,
+) -> None:
+    near, far = stage.connect()
+    near.sendall(GREETING)
+    received(far, len(GREETING))
+    stage.relay.slow(A, B, 0.05, 0.05)
+    begun = time.monotonic()
+    near.sendall(message(b"one"))
+    stage.rest()
+    stage.relay.slow(A, B, 0.0, 0.0)
+    near.sendall(message(b"two"))
+    stage.relay.unslow(A, B)
+    near.sendall(message(b"three"))
+    far.sendall(b"at once")
+    assert received(near, 7) == b"at once"
+    assert not has_something(far) or time.monotonic() - begun >= 0.05
+    expected = message(b"one") + message(b"two") + message(b"three")
+    assert received(far, len(expected)) == expected
+    assert time.monotonic() - begun >= 0.05
+
+
+def test_many_messages_are_under_way_at_a_time(stage: Stage) -> None:
+    near, far = stage.connect()
+    stage.relay.slow(A, B, 0.05, 0.1)
+    begun = time.monotonic()
+    stream = GREETING + b"".join(message(b"%d" % number) for number in range(500))
+    near.sendall(stream)
+    assert received(far, len(stream)) == stream
+    assert 0.05 <= time.monotonic() - begun < DEADLINE_S  # One after the other took 25 s or more.
+
+
+def test_one_message_has_one_latency_however_many_pieces_it_comes_in(stage: Stage) -> None:
+    near, far = stage.connect()
+    whole = message(b"x" * 1000)
+    near.sendall(GREETING)
+    received(far, len(GREETING))
+    stage.relay.slow(A, B, 0.02, 0.02)
+    begun = time.monotonic()
+    near.sendall(whole[:-1])
+    received(far, len(whole) - 1)
+    assert time.monotonic() - begun >= 0.02
+    stage.relay.slow(A, B, 10 * DEADLINE_S, 10 * DEADLINE_S)
+    near.sendall(whole[-1:])
+    assert received(far, 1) == b"x"  # Before the deadline.
+
+
+def test_latencies_are_drawn_from_the_seed_for_each_way_by_itself() -> None:
+    def draws(source: str, target: str, seed: int) -> list[float]:
+        way = Way(source, target, seed)
+        way.latency_s = 0.01, 0.02
+        return [way.draw_s() for _ in range(50)]
+
+    assert draws(A, B, 7) == draws(A, B, 7)
+    assert all(0.01 <= drawn <= 0.02 for drawn in draws(A, B, 7))
+    assert len({tuple(draws(*way)) for way in ((A, B, 7), (B, A, 7), (A, B, 8))}) == 3
+
+
+# --- what is not there ----------------------------------------------------------------
+
+
+def test_who_is_led_to_nobody_is_reset_and_may_come_again(stage: Stage) -> None:
+    stage.server.close()
+    for _ in range(3):
+        try:
+            assert is_broken(stage.knock())
+        except ConnectionResetError:
+            pass  # While it connected, or just after.
+        assert not stage.relay.is_connected(A, B)
+        stage.relay.reset(A, B)
+
+
+def test_an_end_that_has_died_is_taken_leave_of_at_the_other(tcp: Stage) -> None:
+    near, far = tcp.connect()
+    near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+    near.close()
+    assert far.recv(1) == b""
+
+
+def test_without_pairs_there_is_nothing_to_begin_and_nothing_to_end() -> None:
+    threads = threading.enumerate()
+    relay = Relay([], 0, None, lambda error: None)
+    relay.open()
+    assert threading.enumerate() == threads
+    assert relay.way_in(A, B, "tcp://127.0.0.1:5555") == "tcp://127.0.0.1:5555"
+    relay.close()
+
+
+def test_closing_ends_all_that_there_was_and_later_faults_change_nothing(
+    stage: Stage, folder: Path
+) -> None:
+    near, far = stage.connect()
+    stage.relay.hold(A, B)
+    stage.relay.slow(B, A, 5.0, 5.0)
+    near.sendall(b"held")
+    far.sendall(b"slow")
+    stage.rest()
+    stage.relay.close()
+    assert has_something(near)
+    assert has_something(far)
+    assert "reqrep-relay" not in {thread.name for thread in threading.enumerate()}
+    with pytest.raises((ConnectionRefusedError, FileNotFoundError)):
+        stage.knock()
+    stage.relay.cut(A, B)
+    stage.relay.mend(A, B)
+    stage.relay.release(A, B)
+    assert not stage.relay.is_connected(A, B)
+    assert stage.relay.messages(A, B) == 0
+    stage.relay.close()
+
+
+def test_faults_from_many_threads_at_once_all_take_effect(tcp: Stage) -> None:
+    def meddle() -> None:
+        for _ in range(30):
+            tcp.relay.hold(A, B)
+            tcp.relay.release(A, B)
+            tcp.relay.cut(A, B)
+            tcp.relay.mend(A, B)
+            tcp.relay.reset(A, B)
+
+    threads = [threading.Thread(target=meddle) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE_S)
+    assert not any(thread.is_alive() for thread in threads)
+    near, far = tcp.connect()
+    near.sendall(b"a")
+    assert far.recv(1) == b"a"
+    assert tcp.failures == []
+
+
+def test_a_relay_without_descriptors_says_so_and_hangs_nobody(tcp: Stage) -> None:
+    near = socket.socket()
+    near.settimeout(DEADLINE_S)
+    lowest = os.dup(0)
+    os.close(lowest)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    try:
+        host, _, port = tcp.endpoint.removeprefix("tcp://").rpartition(":")
+        near.connect((host, int(port)))
+        assert near.recv(1) == b""
+    except ConnectionResetError:
+        pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        near.close()
+    tcp.relay.hold(A, B)
+    (failure,) = tcp.failures
+    assert isinstance(failure, NodeFailed)
+    assert "the relay could not go on" in str(failure)
+    assert "ulimit -n" in str(failure)
+
+
+# --- libzmq -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dealers() -> Iterator[tuple[Any, Any]]:
+    """Two DEALERs; whatever they wait for, they wait so long."""
+    with zmq.Context() as context:
+        pair = context.socket(zmq.DEALER), context.socket(zmq.DEALER)
+        for end in pair:
+            end.linger = 0
+            end.rcvtimeo = end.sndtimeo = int(DEADLINE_S * 1000)
+            end.set(zmq.RECONNECT_IVL, 10)
+        yield pair
+        for end in pair:
+            end.close()
+
+
+@pytest.fixture
+def relay(folder: Path) -> Iterator[Relay]:
+    failures: list[ReqrepError] = []
+    made = Relay([(A, B)], 0, folder, failures.append)
+    made.open()
+    yield made
+    made.close()
+    assert failures == []
+
+
+@pytest.fixture
+def pair(dealers: tuple[Any, Any], relay: Relay) -> tuple[Any, Any]:
+    """The same, the first led to the second."""
+    near, far = dealers
+    far.bind("tcp://127.0.0.1:*")
+    near.connect(relay.way_in(A, B, far.get(zmq.LAST_ENDPOINT).decode()))
+    return near, far
+
+
+def test_a_message_of_ten_megabytes_passes_whole_and_counts_as_one(
+    pair: tuple[Any, Any], relay: Relay
+) -> None:
+    near, far = pair
+    parts = [b"", random.Random(4).randbytes(10_000_000), b"end"]
+    near.send_multipart(parts)
+    assert far.recv_multipart() == parts
+    far.send_multipart(parts)
+    assert near.recv_multipart() == parts
+    assert relay.messages(A, B) == relay.messages(B, A) == 1
+
+
+def test_a_hold_loses_nothing_that_libzmq_sends(pair: tuple[Any, Any], relay: Relay) -> None:
+    near, far = pair
+    near.send(b"before")
+    assert far.recv() == b"before"
+    relay.hold(A, B)
+    for number in range(1000):
+        near.send(b"%d" % number)
+    far.send(b"the other way")
+    assert near.recv() == b"the other way"
+    assert not far.poll(0)
+    relay.release(A, B)
+    assert [far.recv() for _ in range(1000)] == [b"%d" % number for number in range(1000)]
+
+
+def test_a_monitor_hears_of_a_reset_and_the_connection_is_made_anew(
+    pair: tuple[Any, Any], relay: Relay
+) -> None:
+    near, far = pair
+    events = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+    with monitor_of(near, events) as near_monitor, monitor_of(far, events) as far_monitor:
+        near.send(b"before")
+        assert far.recv() == b"before"
+        relay.reset(A, B)
+        for monitor in near_monitor, far_monitor:
+            assert heard(monitor, zmq.EVENT_HANDSHAKE_SUCCEEDED, after=zmq.EVENT_DISCONNECTED)
+    near.send(b"after")
+    assert far.recv() == b"after"
+
+
+@contextmanager
+def monitor_of(end: Any, events: int) -> Iterator[Any]:
+    with end.get_monitor_socket(events) as monitor:
+        yield monitor
+        end.disable_monitor()
+
+
+def heard(monitor: Any, event: int, after: int) -> bool:
+    """Whether one event comes some time after another."""
+    has_come = False
+    while monitor.poll(DEADLINE_S * 1000):
+        came = recv_monitor_message(monitor)["event"]
+        if came == after:
+            has_come = True
+        elif came == event and has_come:
+            return True
+    return False
+
+
+def test_a_connector_whose_pair_was_cut_finds_its_peer_when_it_is_mended(
+    pair: tuple[Any, Any], relay: Relay
+) -> None:
+    near, far = pair
+    near.send(b"before")
+    assert far.recv() == b"before"
+    with monitor_of(near, zmq.EVENT_CONNECT_RETRIED) as monitor:
+        relay.cut(A, B)
+        for _ in range(3):
+            assert monitor.poll(DEADLINE_S * 1000)
+            recv_monitor_message(monitor)
+    near.send(b"after")
+    assert not far.poll(0)
+    relay.mend(A, B)
+    assert far.recv() == b"after"
+
+
+def test_a_connector_is_led_to_a_binder_that_comes_late(
+    dealers: tuple[Any, Any], relay: Relay, folder: Path
+) -> None:
+    near, far = dealers
+    with monitor_of(near, zmq.EVENT_CONNECT_RETRIED) as monitor:
+        near.connect(relay.way_in(A, B, f"ipc://{folder}/late"))
+        near.send(b"hello")
+        for _ in range(3):
+            assert monitor.poll(DEADLINE_S * 1000)
+            recv_monitor_message(monitor)
+    far.bind(f"ipc://{folder}/late")
+    assert far.recv() == b"hello"
