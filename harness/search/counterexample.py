@@ -179,8 +179,8 @@ class Counterexample:
         """Run its scenario in a real world, up to so many times, until it breaks there too.
 
         The faults strike there as they did. The deviations have no part in it: what a real
-        network does first nobody decides, so that a break may take several tries, and one that
-        does not show in all of them is not seen, which is less than fixed.
+        network does first nobody decides, so that a break may take several tries, each with
+        another seed; one that does not show in all of them is not seen, which is less than fixed.
         """
         require_count("the number of tries", tries)
         found = claim(self.broken)
@@ -189,7 +189,7 @@ class Counterexample:
         scenario = self.trial.scenario
         for number in range(1, tries + 1):
             try:
-                report = run(scenario, world, transport)
+                report = run(scenario.replace(seed=scenario.seed + number - 1), world, transport)
             except NodeFailed as error:
                 return Replayed("no longer applies", str(error))
             (verdict,) = judge([found], scenario, report.history)
