@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 WORLDS = {
     "simulated": "all nodes in one thread under virtual time, deterministic, every decision ours",
     "threads": "each node a thread, on real libzmq sockets over inproc, ipc or tcp",
+    "processes": "each node an operating-system process, on real libzmq sockets over ipc or tcp",
 }
 """The worlds there are, with a line for each."""
 
 DEFAULT_WORLD = "simulated"
 """Where a scenario runs when nobody says: where it is quick, and the same each time."""
 
-TRANSPORT_OF = {"simulated": "tcp", "threads": "inproc"}
+TRANSPORT_OF = {"simulated": "tcp", "threads": "inproc", "processes": "ipc"}
 """What a world runs over when nobody says: in a simulation the transport with more to go wrong."""
 
 EXIT_HOLDS, EXIT_BROKEN, EXIT_MISUSE, EXIT_UNKNOWN, EXIT_BUG = range(5)
@@ -175,8 +176,7 @@ def run(
         "transport": transport,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
-    begin = _simulated if world == "simulated" else _in_threads
-    recorder, go, told = begin(planned, transport, progress)
+    recorder, go, told = _BEGIN[world](planned, transport, progress)
     writer = _writer(history, about)
     try:
         go()
@@ -221,6 +221,15 @@ def _in_threads(scenario: Scenario, transport: str, progress: Any) -> Begun:
     return recorder, ThreadsWorld(scenario, transport, recorder, progress).run, lambda history: None
 
 
+def _in_processes(scenario: Scenario, transport: str, progress: Any) -> Begun:
+    from .history.recorder import Recorder
+    from .real.processes import ProcessesWorld
+
+    recorder = Recorder()
+    world = ProcessesWorld(scenario, transport, recorder, progress)
+    return recorder, world.run, lambda history: None
+
+
 def _simulated(scenario: Scenario, transport: str, progress: Any) -> Begun:
     from .simulated import SimulatedWorld
 
@@ -235,6 +244,9 @@ def _simulated(scenario: Scenario, transport: str, progress: Any) -> Begun:
         )
 
     return world.recorder, world.run, told
+
+
+_BEGIN = {"simulated": _simulated, "threads": _in_threads, "processes": _in_processes}
 
 
 def _scenario_of(what: Scenario | Pattern | str) -> Scenario:

@@ -1,4 +1,4 @@
-"""What the world of threads lets faults do: little, since a thread cannot be ended from outside."""
+"""What the real worlds let faults do: to threads little, since one cannot be ended from outside."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ ABLE = frozenset({"noop", "late", "raises", "stranger"})
 """The kinds that threads can do."""
 
 
-class ThreadsReach:
-    """See the top of this file, and `faults.Reach` for what each method means.
+class RealReach:
+    """What threads and processes have in common; see `faults.Reach` for what each method means.
 
     Args:
         is_alive: Whether a node runs, by its name.
@@ -45,5 +45,10 @@ class ThreadsReach:
     def _cannot(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise HarnessBug("a fault that threads cannot do was not refused before the run")
 
-    slow = unslow = hold = release = cut = mend = reset = is_connected = _cannot
-    crash = start = stall = resume = skew = _cannot
+    slow = unslow = hold = release = cut = mend = reset = is_connected = skew = _cannot
+
+
+class ThreadsReach(RealReach):
+    """The reach of the world `threads`."""
+
+    crash = start = stall = resume = RealReach._cannot
