@@ -366,7 +366,7 @@ class Conductor(ABC):
                 for node in self._nodes.values():
                     if node.crash:
                         raise NodeFailed(
-                            node.name, f"raised while it started{_hint(node.crash)}:", node.crash
+                            node.name, f"failed while it started{_hint(node.crash)}:", node.crash
                         )
                     if self._has_ended(node) and not node.is_ready:
                         raise NodeFailed(node.name, "returned before it had bound and connected")

@@ -19,8 +19,8 @@ from .scenario import Scenario
 from .statistics import Statistics, statistics_of
 
 if TYPE_CHECKING:
+    from .history.journal import Journal
     from .history.recorder import Recorder
-    from .history.store import Writer
 
 WORLDS = {
     "simulated": "all nodes in one thread under virtual time, deterministic, every decision ours",
@@ -156,7 +156,8 @@ def run(
             takes that of the world in `TRANSPORT_OF`.
         progress: Called now and then, while the load runs, with the drivers of the clients.
         history: Where to save the history; None keeps it in memory. It is saved, as far
-            as it goes, when a node fails and after Ctrl-C too.
+            as it goes, when a node fails and after Ctrl-C too; on real sockets it is saved
+            while the load runs, so that a part is there when reqrep itself is killed.
 
     Raises:
         MisuseError: Something that was asked for is not there or cannot be, as a fault that the
@@ -176,15 +177,23 @@ def run(
         "transport": transport,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
-    recorder, go, told = _BEGIN[world](planned, transport, progress)
-    writer = _writer(history, about)
+    journal: Journal | None = None
+
+    def look(drivers: list[Any]) -> None:
+        if journal is not None:
+            journal.look()
+        if progress is not None:
+            progress(drivers)
+
+    is_kept = history is not None and world != "simulated"
+    recorder, go, told = _BEGIN[world](planned, transport, look if is_kept else progress)
+    journal = _journal(history, about, recorder)
     try:
         go()
     finally:
         written = recorder.history(about)
-        if writer is not None:
-            with writer:
-                writer.write(written)
+        if journal is not None:
+            journal.finish(written)
     verdicts = exercised(judge(properties, planned, written), planned, written)
     return Report(planned, world, transport, written, verdicts, told(written), tuple(not_promised))
 
@@ -257,10 +266,11 @@ def _scenario_of(what: Scenario | Pattern | str) -> Scenario:
     return Scenario(what) if isinstance(what, Pattern) else what
 
 
-def _writer(path: str | Path | None, about: dict[str, Any]) -> Writer | None:
+def _journal(path: str | Path | None, about: dict[str, Any], recorder: Recorder) -> Journal | None:
     """Opened before the run begins: a file that cannot be written costs no run."""
     if path is None:
         return None
+    from .history.journal import Journal
     from .history.store import Writer
 
-    return Writer(path, about)
+    return Journal(Writer(path, about), recorder)

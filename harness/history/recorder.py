@@ -74,6 +74,10 @@ class Recorder:
 
         self.append = append
 
+    def rows_from(self, number: int) -> list[Row]:
+        """The rows from the n-th on, in the order in which they were written down."""
+        return self._rows[number:]
+
     def has_sent(self, node: str, op: str) -> bool:
         """Whether a message of that op has left that node since it was asked."""
         for row in reversed(self._rows):

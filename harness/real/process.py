@@ -10,6 +10,7 @@ from pathlib import Path
 from socket import socket
 from typing import Any
 
+from ..history.event import DIED
 from ..node import Node
 from .nursery import output_of
 from .wire import Tag, Wire
@@ -72,6 +73,7 @@ class Process:
         has_ended: Whether the life of the node is over.
         has_exited: Whether the process is no more, and all that it wrote was read.
         pid: Its number, once it was forked.
+        is_stuck: Whether it has said that it is.
         replies: What it said to questions, by their number.
     """
 
@@ -82,6 +84,7 @@ class Process:
         self.driver = FarDriver()
         self.has_ended = False
         self.has_exited = False
+        self.is_stuck = False
         self.replies: dict[int, Any] = {}
         self._output = output_of(folder, number, node.name)
         self._taps: dict[int, FarTap] = {}
@@ -181,5 +184,5 @@ def death_of(status: int) -> str:
             name = f" ({signal.Signals(number).name})"
         except ValueError:
             name = ""
-        return f"its process was ended by signal {number}{name}"
-    return f"its process ended with status {os.WEXITSTATUS(status)} before it was told to"
+        return f"{DIED}was ended by signal {number}{name}"
+    return f"{DIED}ended with status {os.WEXITSTATUS(status)} before it was told to"

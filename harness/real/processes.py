@@ -11,6 +11,7 @@ A crash is SIGKILL, a stall is SIGSTOP. In the end each node ends itself as a th
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time
@@ -29,6 +30,7 @@ from ..node import Node
 from ..pattern import Role
 from ..scenario import Scenario
 from ..seam.seat import Place
+from . import programs
 from .process import Process, death_of
 from .programs import check_findable, pack
 from .signals import ABLE, ProcessesReach
@@ -87,26 +89,25 @@ class ProcessesWorld(Conductor):
                 "the transport is 'inproc', which does not reach from one process to another; use "
                 "ipc or tcp, or the world threads"
             )
+        if programs.is_here_for_them:
+            raise MisuseError(
+                "this script runs its fleet while it is only loaded for its programs, in an "
+                "interpreter that the run has started; put the run under if __name__ == '__main__':"
+            )
         check_findable(scenario.pattern)
         self._folder = private_folder()
-        try:
-            super().__init__(
-                scenario,
-                Endpoints(
-                    transport, scenario.pattern, self._folder if transport == "ipc" else None
-                ),
-                recorder,
-                progress,
-                clock=recorder.elapsed_ns,
-                changed=threading.Condition(),
-                make_flag=threading.Event,
-                start_timeout_s=start_timeout_s,
-                stop_timeout_s=stop_timeout_s,
-            )
-            self._expect_faults("processes", ABLE, ProcessesReach(self))
-        except BaseException:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            raise
+        super().__init__(
+            scenario,
+            Endpoints(transport, scenario.pattern, self._folder if transport == "ipc" else None),
+            recorder,
+            progress,
+            clock=recorder.elapsed_ns,
+            changed=threading.Condition(),
+            make_flag=threading.Event,
+            start_timeout_s=start_timeout_s,
+            stop_timeout_s=stop_timeout_s,
+        )
+        self._expect_faults("processes", ABLE, ProcessesReach(self))
         self.go = _Said(lambda: self._tell(Tag.GO, self.load_begun_ns))
         self.finished = _Said(lambda: self._tell(Tag.FINISHED))
         self.stopping = _Said(lambda: self._tell(Tag.STOP))
@@ -125,6 +126,7 @@ class ProcessesWorld(Conductor):
             MisuseError: The plan cannot be carried out, as when its bodies cannot be made.
             KeyboardInterrupt: The user stopped the run; everything was cleaned up.
         """
+        self._folder.mkdir(mode=0o700)
         try:
             self._board = Switchboard(self, self._folder, pack(self.scenario))
             try:
@@ -274,6 +276,8 @@ class ProcessesWorld(Conductor):
             self._barrier.connected(process.tap(row[3]), row[6])
         elif kind == "crash":
             self.advanced()
+        elif kind == "stuck":
+            process.is_stuck = True
         elif kind == "end":
             process.has_ended = True
             self.advanced()
@@ -287,7 +291,8 @@ class ProcessesWorld(Conductor):
 
     def gone(self, process: Process, status: int | None) -> None:
         node = process.node
-        if status is not None and not node.is_killed and not self._is_stopping:
+        was_told = self._is_stopping and status is not None and not os.WIFSIGNALED(status)
+        if status is not None and not node.is_killed and not was_told:
             node.crash = process.tail + death_of(status)
             node.seat.note("crash", text=node.crash)
         if not process.has_ended:
@@ -312,7 +317,7 @@ class ProcessesWorld(Conductor):
                     break
                 self._changed.wait(left_s)
         for process in left:
-            if not process.has_exited:
+            if not process.has_exited and not process.is_stuck:
                 text = "it does not answer, and was killed"
                 process.node.seat.note("stuck", text=text)
         board.close()

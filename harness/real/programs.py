@@ -22,6 +22,9 @@ MAIN = "__main__"
 _MAIN_THERE = "__reqrep_main__"
 """What the script that began a run is called where it is loaded only for its programs."""
 
+is_here_for_them = False
+"""Whether this interpreter was started for the programs of a run alone, by the harness of it."""
+
 
 class _Pickler(pickle.Pickler):
     """Also collects the modules that must be there: what each is called, and its file."""
@@ -65,6 +68,8 @@ def pack(content: Any) -> bytes:
 
 def unpack(data: bytes) -> Any:
     """What `pack` was given, in another process."""
+    global is_here_for_them
+    is_here_for_them = True
     modules, content = pickle.loads(data)
     loaded = {name: _load(there, file) for name, (there, file) in modules.items()}
     return _Unpickler(io.BytesIO(content), loaded).load()

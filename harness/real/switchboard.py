@@ -137,7 +137,10 @@ class Switchboard:
 
     def _hear_nursery(self) -> bool:
         """What the nursery says; False when it has ended."""
-        data, descriptors, *_ = socket.recv_fds(self._nursery, NURSERY_BYTES, 1)
+        try:
+            data, descriptors, *_ = socket.recv_fds(self._nursery, NURSERY_BYTES, 1)
+        except ConnectionResetError:
+            return True  # It has ended before it read all; what it said first is still there.
         if not data:
             if not self._is_closing:
                 self._hearer.blame(self._nursery_failed())

@@ -84,6 +84,8 @@ class ThreadsWorld(Conductor):
             MisuseError: The plan cannot be carried out, as when its bodies cannot be made.
             KeyboardInterrupt: The user stopped the run; everything was cleaned up.
         """
+        if self._folder is not None:
+            self._folder.mkdir(mode=0o700)
         try:
             with installed():
                 try:
