@@ -12,6 +12,8 @@ import pickle
 import sys
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
+from itertools import accumulate
+from operator import attrgetter
 from types import FunctionType, MappingProxyType, ModuleType
 from typing import Any
 
@@ -37,7 +39,8 @@ class _Pickler(pickle.Pickler):
         if type(target) is MappingProxyType:
             return _unchanging, (dict(target),)
         if isinstance(target, FunctionType | type):
-            self._collect(target.__module__)
+            for name in accumulate(target.__module__.split("."), "{}.{}".format):
+                self._collect(name)  # First the packages that it is in.
         return NotImplemented
 
     def _collect(self, name: str) -> None:
@@ -81,11 +84,8 @@ class _Unpickler(pickle.Unpickler):
         self._modules = modules
 
     def find_class(self, module_name: str, name: str) -> Any:
-        if module_name == MAIN and MAIN in self._modules:
-            target: Any = self._modules[MAIN]
-            for part in name.split("."):
-                target = getattr(target, part)
-            return target
+        if module_name in self._modules:
+            return attrgetter(name)(self._modules[module_name])
         return super().find_class(module_name, name)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from reqrep import (
     Constant,
     Crash,
     Fleet,
+    History,
+    HistoryDamaged,
     Late,
     MisuseError,
     NodeFailed,
@@ -34,8 +38,10 @@ from reqrep import (
     Workload,
 )
 from reqrep.harness.catalogue import pattern_names
+from reqrep.harness.history import store
 from reqrep.harness.history.recorder import Recorder
 from reqrep.harness.real.processes import ProcessesWorld
+from reqrep.harness.real.programs import pack
 from tests.faults import programs as recovering
 from tests.planted import programs as planted
 
@@ -396,20 +402,136 @@ scenario = reqrep.Scenario(reqrep.pattern("req-rep").with_roles(server=server), 
         assert says in done.stdout + done.stderr
         assert not processes_with(str(script))
 
-    def test_a_program_of_a_test_module_that_is_in_no_path_is_found(
-        self, pytester: pytest.Pytester
+    def test_a_program_of_a_module_that_is_in_no_path_is_found_by_its_file(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        pytester.makepyfile(
-            **{
-                "tests/test_mine": """
-                from reqrep.patterns.req_rep import rep_server
-
-                def mine(context, endpoint, handle):
-                    rep_server(context, endpoint, handle)
-
-                def test_mine(run_fleet):
-                    run_fleet("req-rep", server=mine, world="processes", requests=3)
-                """
-            }
+        """As pytest imports test modules under `--import-mode=importlib`."""
+        (tmp_path / "__init__.py").write_text("word = 'server'")
+        (tmp_path / "mine.py").write_text(
+            "from . import word\n\ndef server(context, endpoint, handle): ...\n"
         )
-        pytester.runpytest_subprocess("--import-mode=importlib").assert_outcomes(passed=1)
+        for name, file in ("nowhere", "__init__.py"), ("nowhere.mine", "mine.py"):
+            spec = spec_from_file_location(name, tmp_path / file)
+            assert spec is not None and spec.loader is not None
+            module = module_from_spec(spec)
+            monkeypatch.setitem(sys.modules, name, module)
+            spec.loader.exec_module(module)
+        there = "import sys; from reqrep.harness.real.programs import unpack; "
+        there += "sys.stdout.write(unpack(sys.stdin.buffer.read()).__name__)"
+        done = subprocess.run(
+            [sys.executable, "-c", there],
+            input=pack(module.server),
+            capture_output=True,
+            check=True,
+        )
+        assert done.stdout == b"server"
+
+
+LOAD = """
+import sys, tempfile, reqrep
+from reqrep.harness.history import journal
+from tests.real import programs
+if __name__ == "__main__":
+    journal.FLUSH_S = 0.05
+    tempfile.tempdir = sys.argv[1]
+    pattern = reqrep.pattern("req-rep").with_roles(server=programs.ignores_signals)
+    stall = reqrep.Stall("server-1", at=reqrep.Upon("taken", "server-1", 3))
+    workload = reqrep.Workload(100_000, service=(reqrep.Constant(0.005),), timeout_s=60)
+    scenario = reqrep.Scenario(pattern, reqrep.Fleet(3, 2), workload, faults=(stall,))
+    try:
+        reqrep.run(scenario, "processes", "tcp", history=sys.argv[2])
+    except KeyboardInterrupt:
+        sys.stdout.write("stopped")
+"""
+
+
+class TestTheEndOfTheHarness:
+    @pytest.fixture
+    def harness(self, folder: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+        """A harness in a process of its own, in the midst of a run in which a node stands still."""
+        script = tmp_path / "script.py"
+        script.write_text(LOAD)
+        path = tmp_path / "history"
+        with subprocess.Popen(
+            [sys.executable, script, tmp_path, path],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        ) as process:
+            try:
+                wait_until(lambda: "fault" in kinds_in(path), "the run does not begin")
+                yield process
+            finally:
+                process.kill()
+
+    def test_when_it_is_killed_no_process_is_left_and_the_history_is_readable(
+        self, harness: subprocess.Popen[str], tmp_path: Path
+    ) -> None:
+        assert len(processes_with(str(tmp_path))) == 7  # It, the nursery, and five nodes.
+        harness.kill()
+        killed_s = time.monotonic()
+        wait_until(lambda: not processes_with(str(tmp_path)), "a process is left")
+        assert time.monotonic() - killed_s < 5
+        wait_until(lambda: not list(tmp_path.glob("reqrep-*")), "a folder is left")
+        assert {"invoke", "ok", "execute", "fault"} <= set(kinds_in(tmp_path / "history"))
+
+    def test_when_its_whole_group_is_killed_no_process_is_left(
+        self, harness: subprocess.Popen[str], tmp_path: Path
+    ) -> None:
+        os.killpg(harness.pid, signal.SIGKILL)
+        wait_until(lambda: not processes_with(str(tmp_path)), "a process is left")
+        wait_until(lambda: not list(tmp_path.glob("reqrep-*")), "a folder is left")
+
+    def test_after_ctrl_c_all_is_closed_and_the_history_is_complete(
+        self, harness: subprocess.Popen[str], tmp_path: Path
+    ) -> None:
+        os.killpg(harness.pid, signal.SIGINT)
+        assert harness.wait(TIMEOUT_S) == 0
+        assert harness.stdout is not None
+        assert harness.stdout.read() == "stopped"
+        history = History.load(tmp_path / "history")
+        assert not history.of("crash", "stuck", "left")
+        assert len(history.of("end")) == 5
+
+    def test_when_the_nursery_is_killed_the_run_ends_and_says_so(
+        self, harness: subprocess.Popen[str], tmp_path: Path
+    ) -> None:
+        nursery = min(set(processes_with(str(tmp_path))) - {harness.pid})
+        os.kill(nursery, signal.SIGKILL)
+        harness.wait(TIMEOUT_S)
+        assert harness.stdout is not None
+        assert "NodeFailed: the fleet is lost" in harness.stdout.read()
+        wait_until(lambda: not processes_with(str(tmp_path)), "a process is left")
+
+
+def kinds_in(path: Path) -> list[str]:
+    """The kinds of events that a file holds so far."""
+    found = []
+    try:
+        for item in store.read(path):
+            if isinstance(item, reqrep.Event):
+                found.append(item.kind)
+    except (MisuseError, HistoryDamaged):
+        pass  # It is not there yet, or not finished.
+    return found
+
+
+class TestLeftovers:
+    def runs(self, count: int) -> None:
+        plan = scenario(
+            Crash("server-0", at=Upon("taken", "server-0", 3)), requests=4, timeout_s=0.1
+        )
+        for number in range(count):
+            report = run(plan, transport=("ipc", "tcp")[number % 2])
+            assert report.statistics.ok == 2
+
+    def test_a_row_of_runs_leaves_no_process_no_file_no_descriptor_and_no_thread(
+        self, folder: Path
+    ) -> None:
+        self.runs(3)
+
+    @pytest.mark.slow
+    def test_a_hundred_runs_leave_none_either(self, folder: Path) -> None:
+        self.runs(100)
