@@ -86,11 +86,12 @@ class Chaos:
         """
         if self.is_over:
             return frozenset()
-        return frozenset(
-            KIND_OF[upon.point]
-            for _, _, upon in self._upon
-            if upon.node == node or (upon.node is None and node in self._workers)
-        )
+        with self._lock:
+            return frozenset(
+                KIND_OF[upon.point]
+                for _, _, upon in self._upon
+                if upon.node == node or (upon.node is None and node in self._workers)
+            )
 
     @property
     def has_meddlers(self) -> bool:

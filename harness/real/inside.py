@@ -13,15 +13,16 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from itertools import count
-from select import select
+from select import POLLIN, poll
 from socket import socket
 from typing import Any, NoReturn
 
 import zmq
 
-from ..errors import ReqrepError
+from ..errors import HarnessBug, ReqrepError
 from ..frames import find_op
 from ..history.recorder import Recorder, Row
 from ..life import Life
@@ -65,10 +66,7 @@ def begin(connection: socket, scenario: Scenario, number: int) -> NoReturn:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     faulthandler.enable()
-    try:
-        Inside(Wire(connection), scenario, number).run()
-    finally:
-        os._exit(EXIT_DONE)
+    Inside(Wire(connection), scenario, number).run()
 
 
 class Outbox(Recorder):
@@ -139,15 +137,17 @@ class Inside:
         self.load_begun_ns = 0
         self._wire = wire
         self._number = number
+        self._news = poll()
+        self._news.register(wire.connection, POLLIN)
         self._questions = count(1)
         self._answers: dict[int, Any] = {}
         self._answered = threading.Condition()
         self._begin = Begin()
         self._begun = threading.Event()
+        self._resident: _MainResident | None = None
         self._node: Node | None = None
-        self._seat: RecordingSeat | None = None
 
-    def run(self) -> None:
+    def run(self) -> NoReturn:
         """Live the node's life, and wait to be told that all is over."""
         threading.Thread(target=self._hear, name="reqrep-harness", daemon=True).start()
         self._begun.wait()
@@ -163,13 +163,14 @@ class Inside:
         with installed():
             self._context: zmq.Context[Any] = zmq.Context()
             self._hub = MonitorHub(self._heard)
-            seat = self._seat = RecordingSeat(begin.name, recorder, self._context, self)
+            seat = RecordingSeat(begin.name, recorder, self._context, self)
+            resident = self._resident = _MainResident(seat)
             node = self._node = Node(begin.name, role, begin.number, seat)
             node.is_visitor = bool(begin.talk)
-            self._resident = _MainResident(seat)
             Life(self, node, seat, [seat.context, *begin.arguments]).live()
-            self._resident.over.set()
-            threading.Event().wait()  # For who ends the process when it is told to.
+            resident.over.set()
+            while True:
+                signal.pause()  # Until the process is ended, when the run is over.
 
     def _clock_of_the_harness(self) -> Callable[[], int]:
         """The clock that all histories of the run are written by.
@@ -222,7 +223,7 @@ class Inside:
         """Wait for the harness; a client tells meanwhile how far it is."""
         told = None
         while self._node is not None and self._node.driver is not None:
-            if select([self._wire.connection], [], [], TICK_S)[0]:
+            if self._news.poll(TICK_S * 1000):
                 break
             progress = self._progress()
             if progress != told:
@@ -244,7 +245,8 @@ class Inside:
         elif tag is Tag.FINISHED:
             self.finished.set()
         elif tag is Tag.STACK:
-            self.say(Tag.REPLY, self._resident.stack if self._begun.is_set() else "", number)
+            stack = self._resident.stack if self._resident is not None else "(it begins)"
+            self.say(Tag.REPLY, stack, number)
         elif tag is Tag.SETTLE:
             self._apart(self._settle, number)
         elif tag is Tag.STOP:
@@ -255,19 +257,23 @@ class Inside:
         threading.Thread(target=work, args=arguments, name="reqrep-end", daemon=True).start()
 
     def _settle(self, number: int) -> None:
-        if self._seat is not None:
-            proxy.settle(self._seat.recorder, self._begin.stop_timeout_s)
+        if self._resident is not None:
+            proxy.settle(self._resident.seat.recorder, self._begin.stop_timeout_s)
         self.say(Tag.REPLY, None, number)
 
     def _stop(self) -> None:
         """End the node, and this process."""
-        if self._seat is not None:
-            self._seat.stop()
-            for flag in self.stopping, self.go, self.finished:
-                flag.set()
-            end([self._resident], [self._context], self._hub, self._begin.stop_timeout_s)
-        sys.stdout.flush()
-        os._exit(EXIT_DONE)
+        try:
+            resident = self._resident
+            if resident is not None:
+                resident.seat.stop()
+                for flag in self.stopping, self.go, self.finished:
+                    flag.set()
+                end([resident], [self._context], self._hub, self._begin.stop_timeout_s)
+        except Exception:
+            self.blame(HarnessBug(f"please report this:\n{traceback.format_exc()}"))
+        finally:
+            os._exit(EXIT_DONE)
 
     # --- what the node asks and tells -------------------------------------------
 

@@ -128,8 +128,9 @@ class ProcessesWorld(Conductor):
         """
         self._folder.mkdir(mode=0o700)
         try:
-            self._board = Switchboard(self, self._folder, pack(self.scenario))
+            self._board = Switchboard(self, self._folder)
             try:
+                self._board.begin(pack(self.scenario))
                 self._seat_nodes()
                 self._start()
                 self._load()
@@ -302,22 +303,26 @@ class ProcessesWorld(Conductor):
     # --- the end --------------------------------------------------------------
 
     def _stop(self, board: Switchboard) -> None:
-        self._end_faults()
-        left = [process for process in board.processes if not process.has_exited]
-        # What proxies have forwarded is written down a moment later.
-        self._ask(left, Tag.SETTLE, self._stop_timeout_s)
-        self.recorder.stop()
-        self._is_stopping = True
-        self.stopping.set()
+        try:
+            self._end_faults()
+            left = [process for process in board.processes if not process.has_exited]
+            # What proxies have forwarded is written down a moment later.
+            self._ask(left, Tag.SETTLE, self._stop_timeout_s)
+            self.recorder.stop()
+            self._is_stopping = True
+            self.stopping.set()
+            self._await_exits(left)
+        finally:
+            board.close()
+
+    def _await_exits(self, processes: list[Process]) -> None:
         deadline = time.monotonic() + self._stop_timeout_s + GRACE_S
         with self._changed:
-            while not all(process.has_exited for process in left):
+            while not all(process.has_exited for process in processes):
                 left_s = deadline - time.monotonic()
                 if left_s <= 0:
                     break
                 self._changed.wait(left_s)
-        for process in left:
+        for process in processes:
             if not process.has_exited and not process.is_stuck:
-                text = "it does not answer, and was killed"
-                process.node.seat.note("stuck", text=text)
-        board.close()
+                process.node.seat.note("stuck", text="it does not answer, and is killed")

@@ -45,10 +45,9 @@ class Switchboard:
     Args:
         hearer: Who wants to know.
         folder: Of the run.
-        scenario: What the nursery unpacks.
     """
 
-    def __init__(self, hearer: Hearer, folder: Path, scenario: bytes) -> None:
+    def __init__(self, hearer: Hearer, folder: Path) -> None:
         self._hearer = hearer
         self._folder = folder
         self._numbers = count(1)
@@ -57,19 +56,27 @@ class Switchboard:
         self._has_borne = False
         self._is_closing = False
         self._selector = selectors.DefaultSelector()
-        self._nursery, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._nursery, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._selector.register(self._nursery, selectors.EVENT_READ)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._run, name="reqrep-switchboard", daemon=True)
+
+    def begin(self, scenario: bytes) -> None:
+        """Start the nursery, without waiting for it.
+
+        Args:
+            scenario: What it unpacks.
+        """
         path = [entry or os.getcwd() for entry in sys.path]
-        with theirs, (folder / "nursery").open("wb") as output:
+        with self._theirs as theirs, (self._folder / "nursery").open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", BOOT, repr(path), str(theirs.fileno()), str(folder)],
+                [sys.executable, "-c", BOOT, repr(path), str(theirs.fileno()), str(self._folder)],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
             )
-        self._thread = threading.Thread(target=self._run, name="reqrep-switchboard", daemon=True)
         self._thread.start()
         assert self._process.stdin is not None
         try:
@@ -100,13 +107,16 @@ class Switchboard:
     def close(self) -> None:
         """End all processes that are left, and the nursery."""
         self._is_closing = True
+        self._theirs.close()
         self._nursery.shutdown(socket.SHUT_WR)
-        try:
-            self._process.wait(LEAVE_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._thread.join()
+        if self._process is not None:
+            try:
+                self._process.wait(LEAVE_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        if self._thread.ident is not None:
+            self._thread.join()
         self._nursery.close()
         self._selector.close()
 
