@@ -59,12 +59,14 @@ class Planted:
     fleet: Fleet = Fleet(clients=1, workers=1)
     workload: Workload = field(default_factory=lambda: UNHURRIED)
 
-    def run(self, programs: dict[str, Any], *faults: Fault, seed: int = 0) -> Report:
+    def run(
+        self, programs: dict[str, Any], *faults: Fault, seed: int = 0, world: str = "simulated"
+    ) -> Report:
         pattern = reqrep.pattern(self.pattern).with_roles(**programs)
         promises = (Promise(self.broken, frozenset(KINDS)),)
         pattern = dataclasses.replace(pattern, promises=promises)
         scenario = Scenario(pattern, self.fleet, self.workload, seed, faults)
-        return reqrep.run(scenario, "simulated")
+        return reqrep.run(scenario, world)
 
 
 PLANTED = (

@@ -1,0 +1,38 @@
+"""Each kind of fault that processes can do brings out its planted defect there too."""
+
+from __future__ import annotations
+
+import pytest
+
+from reqrep.harness.real.signals import ABLE
+from tests.faults.test_kinds import PLANTED, Planted
+
+DONE = [planted for planted in PLANTED if planted.fault.kind in ABLE]
+
+pytestmark = pytest.mark.slow
+each = pytest.mark.parametrize("planted", DONE, ids=lambda planted: planted.fault.kind)
+
+
+def test_every_kind_that_processes_can_do_is_here() -> None:
+    assert {planted.fault.kind for planted in DONE} == ABLE - {"noop"}
+
+
+@each
+def test_a_defect_is_caught_because_of_the_fault(planted: Planted) -> None:
+    report = planted.run(planted.wrong, planted.fault, world="processes")
+    (verdict,) = report.verdicts
+    assert verdict.outcome == "broken", str(report)
+    assert planted.says in verdict.reason
+    assert report.strikes[0].event is not None
+
+
+@each
+def test_without_the_fault_the_same_program_holds(planted: Planted) -> None:
+    report = planted.run(planted.wrong, world="processes")
+    assert report.holds, str(report)
+
+
+@each
+def test_the_correct_program_is_not_flagged_under_the_fault(planted: Planted) -> None:
+    report = planted.run(planted.correct, planted.fault, world="processes")
+    assert report.holds, str(report)
