@@ -59,27 +59,29 @@ class Nursery:
 
     def run(self) -> None:
         try:
-            from . import inside
-
-            self._begin = inside.begin
-            self._scenario = unpack(sys.stdin.buffer.read())
-        except BaseException:
-            text = traceback.format_exc()[-_TOLD_BYTES:]
-            self._connection.send(encode(["failed", text]))
-            return
-        with open(os.devnull) as nothing:
-            os.dup2(nothing.fileno(), 0)
-        gc.freeze()  # What is here now all nodes share; a collector that visits it would copy it.
-        try:
+            self._prepare()
             while self._serve():
                 pass
         except ConnectionError:
             pass  # The harness has gone in the midst of it.
+        except BaseException:
+            text = traceback.format_exc()[-_TOLD_BYTES:]
+            self._connection.send(encode(["failed", text]))
         finally:
-            for descriptor, (_, pid) in list(self._pids.items()):
+            for descriptor, (_, pid) in self._pids.items():
                 _kill_group(pid)
                 os.waitpid(pid, 0)
                 os.close(descriptor)
+
+    def _prepare(self) -> None:
+        """Import all that nodes need, the programs of the run too."""
+        from . import inside
+
+        self._begin = inside.begin
+        self._scenario = unpack(sys.stdin.buffer.read())
+        with open(os.devnull) as nothing:
+            os.dup2(nothing.fileno(), 0)
+        gc.freeze()  # What is here now all nodes share; a collector that visits it would copy it.
 
     def _serve(self) -> bool:
         """Do what there is to do; False when the harness has gone."""

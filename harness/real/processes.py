@@ -226,11 +226,12 @@ class ProcessesWorld(Conductor):
     # --- what processes say; see `switchboard.Hearer` ---------------------------
 
     def said(self, process: Process, tag: Tag, number: int, content: bytes) -> None:
+        if tag is Tag.ROW:  # As most are.
+            self._write(process, row_of(content))
+            return
         node = process.node
         answer = partial(process.say, Tag.ANSWER, number=number)
-        if tag is Tag.ROW:
-            self._write(process, row_of(content))
-        elif tag is Tag.POINT:
+        if tag is Tag.POINT:
             self._write(process, row_of(content))
             answer(self._awaited_at(node))
         elif tag is Tag.BOUND:

@@ -55,6 +55,8 @@ class Switchboard:
         self._failure = ""
         self._has_borne = False
         self._is_closing = False
+        self._is_over = False
+        self._lock = threading.Lock()
         self._selector = selectors.DefaultSelector()
         self._nursery, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._selector.register(self._nursery, selectors.EVENT_READ)
@@ -91,17 +93,29 @@ class Switchboard:
         return list(self._processes.values())
 
     def bear(self, node: Node) -> Process:
-        """Have a process forked for a node."""
-        ours, theirs = socket.socketpair()
+        """Have a process forked for a node.
+
+        Raises:
+            NodeFailed: The harness has no descriptors left for it.
+        """
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:
+            what = f"cannot be started: {error.strerror}; raise the limit (ulimit -n), or run fewer nodes"
+            raise NodeFailed(node.name, what) from error
         process = Process(next(self._numbers), node, ours, self._folder)
-        self._processes[process.number] = process
         with theirs:
+            with self._lock:
+                if self._is_over:
+                    process.close()  # The run is over, for a reason that its hearer has.
+                    return process
+                self._processes[process.number] = process
+                self._selector.register(ours, selectors.EVENT_READ, process)
             try:
                 request = encode([process.number, node.name])
                 socket.send_fds(self._nursery, [request], [theirs.fileno()])
             except OSError:
-                return process  # The nursery has ended; that it has is heard.
-        self._selector.register(ours, selectors.EVENT_READ, process)
+                pass  # The nursery has ended; that it has is heard.
         return process
 
     def close(self) -> None:
@@ -136,6 +150,8 @@ class Switchboard:
         except Exception:
             self._hearer.blame(HarnessBug(f"please report this:\n{traceback.format_exc()}"))
         finally:
+            with self._lock:
+                self._is_over = True
             for process in self._processes.values():
                 if not process.has_exited:
                     process.kill()
@@ -164,6 +180,7 @@ class Switchboard:
             case ["unborn", number, reason]:
                 process = self._processes[number]
                 self._hearer.blame(NodeFailed(process.node.name, f"cannot be forked: {reason}"))
+                self._bury(process, None)
             case ["failed", text]:
                 self._failure = text
         return True
