@@ -36,6 +36,9 @@ from .simulation.scheduler import Outcome, Scheduler, Task
 from .simulation.simulation import Simulation
 from .workload import NS_PER_S
 
+TURN_CPU_S = 10.0
+"""After how many seconds of the processor's time within one turn a program is stopped."""
+
 IPC_FOLDER = Path("/simulated")
 """Where the ipc sockets of a simulation seem to lie."""
 
@@ -128,6 +131,44 @@ class _Interruption:
             signal.signal(signal.SIGINT, self._before)
 
 
+class _Watchdog:
+    """Stops a program that computes without end, and so never gives up its turn.
+
+    What counts is the time of the processor, so that nobody is stopped because the machine is
+    busy. Where somebody has put the signal to use of their own, nobody watches.
+    """
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._seen = scheduler.progress
+        self._is_set = False
+        self.stack = ""
+
+    def __enter__(self) -> _Watchdog:
+        if (
+            hasattr(signal, "SIGVTALRM")
+            and threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGVTALRM) is signal.SIG_DFL
+        ):
+            signal.signal(signal.SIGVTALRM, self._look)
+            signal.setitimer(signal.ITIMER_VIRTUAL, TURN_CPU_S, TURN_CPU_S)
+            self._is_set = True
+        return self
+
+    def _look(self, number: int, frame: FrameType | None) -> None:
+        has_moved, self._seen = self._seen != self._scheduler.progress, self._scheduler.progress
+        if not has_moved and frame is not None and self._scheduler.current is not None:
+            # Within ours it is stopped at a later look, when we have come to an end.
+            if not frame.f_globals["__name__"].startswith("reqrep.harness."):
+                self.stack = "".join(traceback.format_stack(frame)[-6:])
+                self._scheduler.arrest()
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._is_set:
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+            signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
+
+
 class SimulatedWorld(Conductor):
     """One simulated run.
 
@@ -195,7 +236,8 @@ class SimulatedWorld(Conductor):
         try:
             with virtually(), _Interruption(self._scheduler) as interruption:
                 virtual.begin_chance(self.scenario.seed)
-                self._run()
+                with _Watchdog(self._scheduler) as watchdog:
+                    self._run(watchdog)
         finally:
             refusals = [seat.refusal for seat in self._seats]
             self._dispose()
@@ -209,12 +251,12 @@ class SimulatedWorld(Conductor):
         if self._failure is not None:
             raise self._failure
 
-    def _run(self) -> None:
+    def _run(self, watchdog: _Watchdog) -> None:
         self._scheduler.spawn("conductor", "the harness", self._conduct)
         try:
             self.outcome = self.simulation.run()
             if self.outcome.kind == "spinning":
-                self._blame_spinner(self.outcome)
+                self._blame_spinner(self.outcome, watchdog.stack)
         finally:
             self._end()
 
@@ -224,7 +266,7 @@ class SimulatedWorld(Conductor):
             self._start()
             self._load()
         except BaseException as failure:
-            self._failure = failure
+            self._failure = self._failure or failure
         finally:
             self._end_faults()
             self._stop()
@@ -337,17 +379,18 @@ class SimulatedWorld(Conductor):
                 node.seat.note("stuck", text=self._stack_of(node))
         self._scheduler.stop()
 
-    def _blame_spinner(self, outcome: Outcome) -> None:
+    def _blame_spinner(self, outcome: Outcome, stack: str) -> None:
         spinner = next(
             (node for node in self._nodes.values() if outcome.spinner.endswith(f" of {node.name}")),
             None,
         )
         self.recorder.stop()
         if spinner is not None:
-            text = f"{outcome}\n{self._stack_of(spinner)}"
+            text = f"{outcome}\n{stack or self._stack_of(spinner)}"
             spinner.seat.note("stuck", text=text)
+            what = "computes without end" if stack else "calls again and again without ever waiting"
             self._failure = self._failure or NodeFailed(
-                spinner.name, "calls again and again without ever waiting; it stands at:", text
+                spinner.name, f"{what}; it stands at:", text
             )
 
     def _end(self) -> None:

@@ -8,19 +8,48 @@ equal to its copy, never changed, and readable as what a person would have typed
 from __future__ import annotations
 
 import math
-from typing import Any, Self, TypeGuard
+from functools import cache
+from typing import Any, Self, TypeGuard, get_args
 
 import msgspec
 
 from .errors import MisuseError
 
 
-class Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True, repr_omit_defaults=True):
-    """The base of all plan values."""
+class Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The base of all plan values.
+
+    Equal values print the same, wherever they come from: a history has them as text, and 1 that
+    was typed comes back from a file as 1.0.
+    """
+
+    def __repr__(self) -> str:
+        shown = []
+        for name, default, is_float in _fields(type(self)):
+            value = getattr(self, name)
+            if value != default:
+                value = float(value) if is_float and type(value) is int else value
+                shown.append(f"{name}={value!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed, checked like a new one."""
         return msgspec.structs.replace(self, **changes)
+
+
+@cache
+def _fields(kind: type[Value]) -> list[tuple[str, Any, bool]]:
+    """Of each field the name, the default, and whether it is a number with a fraction."""
+    return [
+        (
+            field.name,
+            field.default_factory()
+            if field.default_factory is not msgspec.NODEFAULT
+            else field.default,
+            field.type is float or float in get_args(field.type),
+        )
+        for field in msgspec.structs.fields(kind)
+    ]
 
 
 def is_number(value: object) -> TypeGuard[float]:

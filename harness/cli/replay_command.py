@@ -9,29 +9,53 @@ import click
 from ..errors import MisuseError
 from .command import blamed
 
-COLOURS = {"still broken": "red", "fixed": "green", "no longer applies": "yellow"}
+COLOURS = {
+    "still broken": "red",
+    "fixed": "green",
+    "not seen": "yellow",
+    "no longer applies": "yellow",
+}
 
 
 @click.command("replay", short_help="Run kept counterexamples again.")
 @click.argument("files", nargs=-1, metavar="FILE...")
+@click.option("--world", help="Where; a real one runs the scenario and its faults on real sockets.")
+@click.option("--transport", help="Of a real world: inproc, ipc or tcp.")
+@click.option(
+    "--tries", type=int, help="How often a real world runs each until it breaks.  [default: 10]"
+)
 @click.option("--quiet", is_flag=True, help="Only the exit status.")
-def command(files: tuple[str, ...], quiet: bool) -> None:
+def command(
+    files: tuple[str, ...],
+    world: str | None,
+    transport: str | None,
+    tries: int | None,
+    quiet: bool,
+) -> None:
     """Run each counterexample again and say whether it is still broken, fixed, or no longer applies.
 
-    The exit status is 1 when one is still broken, 3 when one no longer applies, 0 when all are
-    fixed.
+    In a real world, where nobody decides what happens first, it is still broken or not seen.
+
+    The exit status is 1 when one is still broken, 3 when one no longer applies or is not seen, 0
+    when all are fixed.
     """
     with blamed():
-        from ..run import EXIT_BROKEN, EXIT_HOLDS, EXIT_UNKNOWN
-        from ..search.counterexample import replay
+        from ..run import DEFAULT_WORLD, EXIT_BROKEN, EXIT_HOLDS, EXIT_UNKNOWN
+        from ..search.counterexample import TRIES, replay
 
         if not files:
             raise MisuseError(
                 "give the files that a search has kept, such as reqrep-failures/*.json"
             )
+        world = DEFAULT_WORLD if world is None else world
+        if world == DEFAULT_WORLD and (transport, tries) != (None, None):
+            raise MisuseError(
+                "--transport and --tries are for real worlds: the simulated one repeats a "
+                "counterexample to the event; add --world threads"
+            )
         fates = []
         for file in files:
-            replayed = replay(file)
+            replayed = replay(file, world, transport, TRIES if tries is None else tries)
             fates.append(replayed.fate)
             if not quiet:
                 fate = click.style(replayed.fate, fg=COLOURS[replayed.fate], bold=True)
@@ -40,4 +64,4 @@ def command(files: tuple[str, ...], quiet: bool) -> None:
                     click.echo(replayed.story)
         if "still broken" in fates:
             sys.exit(EXIT_BROKEN)
-        sys.exit(EXIT_UNKNOWN if "no longer applies" in fates else EXIT_HOLDS)
+        sys.exit(EXIT_HOLDS if set(fates) == {"fixed"} else EXIT_UNKNOWN)

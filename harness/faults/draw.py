@@ -30,8 +30,8 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "by_s": (0.002, 0.05, 0.3, 1.0),
     "nth": (1, 1, 2, 3),
     "direction": tuple(DIRECTIONS),
-    "least_ms": (0, 0.1, 1),
-    "greatest_ms": (1, 5, 20),
+    "least_ms": (0, 0.1, 1, 50),
+    "greatest_ms": (1, 5, 20, 100),
 }
 
 ATTEMPTS = 20

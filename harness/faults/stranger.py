@@ -22,6 +22,9 @@ GOOD = MARK + b" means well"
 PATIENCE_MS = 1000
 """How long a stranger waits for the answer to a good request."""
 
+CURT_MS = 50
+"""How long it waits once an answer has failed to come: the peer may answer none, or be dead."""
+
 HUGE_BYTES = 1_000_000
 
 
@@ -114,10 +117,13 @@ def talk(
         socket = context.socket(zmq.DEALER)
         socket.set(zmq.ROUTING_ID, name.encode())
         socket.connect(endpoint)
+        patience_ms = PATIENCE_MS
         for message in odd:
             socket.send_multipart(message)
             socket.send_multipart(good)
-            while socket.poll(PATIENCE_MS):
+            while socket.poll(patience_ms):
                 if GOOD in socket.recv_multipart():
                     break
+            else:
+                patience_ms = CURT_MS
         socket.close(linger=0)

@@ -9,21 +9,30 @@ that nothing is replayed by half.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from ..catalogue import claim
 from ..errors import MisuseError, NodeFailed, PropertyBroken
+from ..property import judge
+from ..run import DEFAULT_WORLD, run
 from ..scenario import Scenario
-from ..values import Value
+from ..values import Value, require_count
 from .deciders import Deviations
 from .story import story
 from .trial import Attempt, Trial, attempt, laboratory, promised
 
+if TYPE_CHECKING:
+    from ..run import Report
+
 VERSION = 1
 """Of the file. A reader refuses one that is newer."""
 
-Fate = Literal["still broken", "fixed", "no longer applies"]
+Fate = Literal["still broken", "fixed", "not seen", "no longer applies"]
+
+TRIES = 10
+"""How often a real world runs a scenario, since nobody decides there what happens first."""
 
 
 class Outdated(MisuseError):
@@ -166,20 +175,51 @@ class Counterexample:
             )
         return Replayed("fixed", f"{self.broken} holds where it was broken: {self.reason}", seen)
 
+    def really(self, world: str, transport: str | None = None, tries: int = TRIES) -> Replayed:
+        """Run its scenario in a real world, up to so many times, until it breaks there too.
+
+        The faults strike there as they did. The deviations have no part in it: what a real
+        network does first nobody decides, so that a break may take several tries, and one that
+        does not show in all of them is not seen, which is less than fixed.
+        """
+        require_count("the number of tries", tries)
+        found = claim(self.broken)
+        if found.only_in not in ("", world):
+            raise MisuseError(f"{self.broken} can be judged in the world {found.only_in} only")
+        scenario = self.trial.scenario
+        for number in range(1, tries + 1):
+            try:
+                report = run(scenario, world, transport)
+            except NodeFailed as error:
+                return Replayed("no longer applies", str(error))
+            (verdict,) = judge([found], scenario, report.history)
+            if verdict.outcome == "broken":
+                why = f"in run {number} in {world}, {verdict.property}: {verdict.reason}"
+                return Replayed("still broken", why, report=report)
+        return Replayed("not seen", f"{self.broken} is not broken in {tries} runs in {world}")
+
 
 class Replayed:
     """What became of a counterexample.
 
     Args:
-        fate: `still broken`, `fixed` or `no longer applies`.
+        fate: `still broken`, `fixed`, `no longer applies`, or in a real world `not seen`.
         why: A sentence.
-        attempt: The run; None if there was none.
+        attempt: The simulated run; None if there was none.
+        report: The real run in which it broke.
     """
 
-    def __init__(self, fate: Fate, why: str, attempt: Attempt | None = None) -> None:
+    def __init__(
+        self,
+        fate: Fate,
+        why: str,
+        attempt: Attempt | None = None,
+        report: Report | None = None,
+    ) -> None:
         self.fate = fate
         self.why = why
         self.attempt = attempt
+        self.report = report
 
     def check(self) -> Replayed:
         """Itself, if the break is fixed.
@@ -194,6 +234,8 @@ class Replayed:
     @property
     def story(self) -> str:
         """What happens, if something is broken."""
+        if self.report is not None:
+            return str(self.report)
         told = self.attempt is not None and self.attempt.broken is not None
         return story(self.attempt) if told else ""  # type: ignore[arg-type]
 
@@ -202,16 +244,29 @@ class _Version(msgspec.Struct):
     reqrep: int
 
 
-def replay(path: str | Path) -> Replayed:
+def replay(
+    path: str | Path,
+    world: str = DEFAULT_WORLD,
+    transport: str | None = None,
+    tries: int = TRIES,
+) -> Replayed:
     """Run a saved counterexample again.
 
         def test_no_reply_goes_astray():
             reqrep.replay("failures/reply-identity-1.json").check()
 
+    Args:
+        path: Where it was saved.
+        world: Where to run it; the simulated world repeats it to the event, a real one runs its
+            scenario and faults on real sockets.
+        transport, tries: Of a real world; see `run` and `Counterexample.really`.
+
     Raises:
-        MisuseError: The file cannot be read; see `Counterexample.load`.
+        MisuseError: The file cannot be read; see `Counterexample.load`. Or the world cannot do
+            what is in it.
     """
     try:
-        return Counterexample.load(path).again()
+        kept = Counterexample.load(path)
+        return kept.again() if world == DEFAULT_WORLD else kept.really(world, transport, tries)
     except Outdated as error:
         return Replayed("no longer applies", str(error))

@@ -18,7 +18,7 @@ from multiprocessing import get_context
 import msgspec
 
 from ..errors import MisuseError
-from ..scenario import PatternName, Scenario
+from ..scenario import PatternName
 from ..values import require_count, require_more_than_0
 from .shrink import Shrinker
 from .space import Limits, Space
@@ -115,7 +115,7 @@ class Search:
         self.seconds = seconds
         self.jobs = jobs
         self.keep_going = keep_going
-        self.properties = promised(Scenario(space.pattern), properties)
+        self.properties = promised(space.plain, properties)
         self.tally = Tally()
         self.found: list[Found] = []
         self.elapsed_s = 0.0

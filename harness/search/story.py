@@ -103,10 +103,7 @@ def many(number: int, what: str) -> str:
 def _needed(attempt: Attempt, *, shrunk: bool) -> list[str]:
     """Faults and deviations; after shrinking none of them can be left out."""
     every = [f"fault {fault}" for fault in attempt.trial.scenario.faults]
-    every += [
-        f"decision {number}, {attempt.labels[number]}: {choice} instead of 0"
-        for number, choice in sorted(attempt.taken.items())
-    ]
+    every += [f"decision {number}: {attempt.labels[number]}" for number in sorted(attempt.taken)]
     if not every:
         return ["it needs no fault and no unusual schedule: it happens in the calmest run"]
     shown = every if len(every) <= 5 else [*every[:4], f"and {len(every) - 4} more"]

@@ -69,7 +69,7 @@ class Attempt:
         history: What happened.
         verdicts: Of the properties that were judged.
         taken: The deviations from calm that the run took, by the number of the decision.
-        labels: What each was about.
+        labels: What each came to, in words.
         decisions: How many decisions there were.
     """
 

@@ -22,7 +22,7 @@ class Choices:
     Attributes:
         count: How many decisions there were. A decision between one thing is none.
         taken: The deviations from calm so far, by the number of the decision, from 0.
-        labels: What each deviation was about.
+        labels: What each deviation was about, or came to.
     """
 
     __slots__ = ("count", "labels", "taken")
@@ -37,6 +37,10 @@ class Choices:
         if n > 1:
             self.count += 1
         return 0
+
+    def tell(self, words: str) -> None:
+        """Say to a person what the last decision, which was a deviation, came to."""
+        self.labels[self.count - 1] = words
 
     def _deviate(self, number: int, choice: int, label: str) -> int:
         self.taken[number] = choice

@@ -280,7 +280,11 @@ class Connector:
         if base_ms == 0:
             return 0
         jitter = self.network.choices.choose(JITTER_LEVELS, "reconnect jitter")
-        return base_ms * c.NS_PER_MS + base_ms * c.NS_PER_MS * jitter // JITTER_LEVELS
+        interval_ns = base_ms * c.NS_PER_MS + base_ms * c.NS_PER_MS * jitter // JITTER_LEVELS
+        if jitter:
+            wait_ms = interval_ns / c.NS_PER_MS
+            self.network.choices.tell(f"{self.socket.node} waits {wait_ms:g} ms to connect again")
+        return interval_ns
 
     def established(self) -> None:
         """A handshake has succeeded: the next failure starts from the least interval."""

@@ -48,13 +48,14 @@ class Way:
     """
 
     __slots__ = (
-        "_holds", "_waiting", "choose", "is_cut", "is_held", "latencies_ns", "scheduler", "source",
-        "target", "wires",
+        "_choices", "_holds", "_waiting", "choose", "is_cut", "is_held", "latencies_ns", "scheduler",
+        "source", "target", "wires",
     )  # fmt: skip
 
     def __init__(self, scheduler: Scheduler, choices: Choices, source: str, target: str) -> None:
         self.scheduler = scheduler
         self.choose = choices.choose
+        self._choices = choices
         self.source = source
         self.target = target
         self.is_held = False
@@ -75,7 +76,12 @@ class Way:
 
     def latency_ns(self) -> int:
         """How long the next thing takes."""
-        return self.latencies_ns[self.choose(len(self.latencies_ns), "latency")]
+        level = self.choose(len(self.latencies_ns), "latency")
+        latency_ns = self.latencies_ns[level]
+        if level:
+            taken_ms = latency_ns / NS_PER_MS
+            self._choices.tell(f"what {self.source} sends to {self.target} takes {taken_ms:g} ms")
+        return latency_ns
 
     def carry(self, step: Callable[[T], object], argument: T) -> None:
         """Let a step of a handshake happen at the other end."""

@@ -69,11 +69,11 @@ class Mailbox(deque[tuple[Callable[[Any], object], Any]]):
         libzmq looks at most about once per millisecond here, so that a send may act on what
         was true before. Calm is to look.
         """
-        if self._scheduler.now_ns - self._drained_ns < NS_PER_MS and self._choices.choose(
-            2, "send with a stale view"
-        ):
-            return
-        self.drain()
+        scheduler, choices = self._scheduler, self._choices
+        if scheduler.now_ns - self._drained_ns < NS_PER_MS and choices.choose(2, "stale view"):
+            choices.tell(f"{scheduler.whose_turn} sends before it looks at what has come")
+        else:
+            self.drain()
 
     def wait(self, reason: object, deadline_ns: int | None) -> bool:
         """Wait until a command comes or the deadline has come; False if it has."""

@@ -85,9 +85,14 @@ class Task:
         self.result: Any = None
         self.local: dict[str, Any] = {}  # For whoever needs storage of a task, such as asyncio.
 
+    @property
+    def title(self) -> str:
+        """What a person calls it; the first thread of a node is called as the node."""
+        return self.name if self.name == self.node else f"{self.name} of {self.node}"
+
     def __repr__(self) -> str:
         state = "done" if self.is_done else f"waits: {self.reason}" if self.is_parked else "runs"
-        return f"<task {self.name} of {self.node}, {state}>"
+        return f"<task {self.title}, {state}>"
 
 
 class Timer:
@@ -138,7 +143,7 @@ class Outcome:
     def __str__(self) -> str:
         lines = [f"{self.kind} at {self.time_ns / 1e9:.6f} s"]
         if self.spinner:
-            lines[0] += f": {self.spinner} calls again and again without waiting"
+            lines[0] += f": {self.spinner} goes on and on without waiting"
         lines += [f"  {wait.node}: {wait.task} waits: {wait.reason}" for wait in self.waiting]
         return "\n".join(lines)
 
@@ -161,6 +166,7 @@ class Scheduler:
         self.now_ns = 0
         self.current: Task | None = None
         self.tasks: list[Task] = []
+        self._choices = choices
         self._choose = choices.choose
         self._step_limit = step_limit
         self._fresh_steps = step_limit  # Those after a timer; none once the run shall end.
@@ -318,6 +324,11 @@ class Scheduler:
         if self.current is not None:
             self.yield_turn()
 
+    @property
+    def whose_turn(self) -> str:
+        """The title of the task whose turn it is."""
+        return "nobody" if self.current is None else self.current.title
+
     def _switch(self, task: Task | None) -> None:
         """Give up the turn; back when it comes again. The hub, which is no task, has it last.
 
@@ -335,6 +346,7 @@ class Scheduler:
         else:
             chosen = ready[index]
             del ready[index]
+            self._choices.tell(f"{chosen.title} runs before {ready[0].title}")
         if chosen is not task:
             self.current = chosen
             next_greenlet = self._hub if chosen is None else chosen.greenlet
@@ -363,6 +375,20 @@ class Scheduler:
 
     def _end_run(self) -> None:
         self._fresh_steps = self._steps_left = 0  # So that the next switch looks.
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Another with each turn and with each timer."""
+        return self._steps_left, self.now_ns
+
+    def arrest(self) -> None:
+        """End the run in the midst of a turn: the task whose turn it is spins.
+
+        It only comes back to be killed.
+        """
+        self._spinner = self.current
+        self._end_run()
+        self.park("nothing: it was stopped")
 
     # --- timers ---------------------------------------------------------------
 

@@ -192,3 +192,27 @@ def server_that_answers_for_its_service(context: Context, endpoint: str, handle:
         except RuntimeError:
             body = [*body, b"failed"]
         socket.send_multipart(body)
+
+
+def server_that_insists(context: Context, endpoint: str, handle: Handle) -> None:
+    """Wants to know when a reply cannot be delivered, and dies of the answer."""
+    router = context.socket(zmq.ROUTER)
+    router.set(zmq.ROUTER_MANDATORY, 1)
+    router.bind(endpoint)
+    while True:
+        client, empty, *body = router.recv_multipart()
+        router.send_multipart([client, empty, *handle(body)])
+
+
+def server_that_lets_go(context: Context, endpoint: str, handle: Handle) -> None:
+    """The same, and a client that is gone needs no reply."""
+    router = context.socket(zmq.ROUTER)
+    router.set(zmq.ROUTER_MANDATORY, 1)
+    router.bind(endpoint)
+    while True:
+        client, empty, *body = router.recv_multipart()
+        try:
+            router.send_multipart([client, empty, *handle(body)])
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EHOSTUNREACH:
+                raise

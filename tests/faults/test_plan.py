@@ -55,7 +55,9 @@ def test_a_plan_prints_as_the_code_that_rebuilds_it(plan: tuple[Fault, ...]) -> 
 @given(plans)
 def test_a_plan_goes_through_json_and_back_unchanged(plan: tuple[Fault, ...]) -> None:
     planned = scenario(*plan)
-    assert Scenario.from_json(planned.to_json()) == planned
+    again = Scenario.from_json(planned.to_json())
+    assert again == planned
+    assert repr(again) == repr(planned)
 
 
 def test_a_scenario_from_before_there_were_faults_is_still_read() -> None:

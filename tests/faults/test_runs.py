@@ -372,8 +372,10 @@ def test_a_fault_that_never_struck_makes_unknown_what_would_hold() -> None:
     assert report.exit_status == 3
     for verdict in report.verdicts:
         assert verdict.outcome == "unknown"
-        assert verdict.reason.startswith("not exercised: Noop(at=4) never struck in a load of 0.00")
-    assert "fault never struck: Noop(at=4)" in str(report)
+        assert verdict.reason.startswith(
+            "not exercised: Noop(at=4.0) never struck in a load of 0.00"
+        )
+    assert "fault never struck: Noop(at=4.0)" in str(report)
     assert re.search(r"fault struck at 1\.\d+ ms: Noop\(at=0\.001\)", str(report))
 
 

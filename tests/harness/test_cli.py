@@ -152,7 +152,7 @@ class TestRun:
         )
         scenario = json.loads(result.stdout)["scenario"]
         for part in (
-            "Fleet(clients=3, workers=2)",
+            "Fleet(clients=3)",
             "requests=9",
             "OpenLoop(rate_per_s=500.0)",
             "Sized(bytes=8, frames=2)",

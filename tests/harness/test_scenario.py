@@ -21,7 +21,9 @@ def test_a_scenario_prints_as_the_code_that_rebuilds_it(scenario: Scenario) -> N
 
 @given(scenarios)
 def test_a_scenario_goes_through_json_and_back_unchanged(scenario: Scenario) -> None:
-    assert scenario == Scenario.from_json(scenario.to_json())
+    again = Scenario.from_json(scenario.to_json())
+    assert again == scenario
+    assert repr(again) == repr(scenario)
 
 
 def test_a_scenario_with_a_program_of_yours_goes_through_json_and_code() -> None:

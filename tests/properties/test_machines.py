@@ -37,7 +37,7 @@ def check(machine: Any, examples: int = 30) -> None:
         settings=settings(
             max_examples=examples, stateful_step_count=25, derandomize=True, database=None,
             suppress_health_check=list(HealthCheck), report_multiple_bugs=False,
-            phases=set(Phase) - {Phase.explain},
+            phases=[Phase.generate],  # What is found need not be made small.
         ),
     )  # fmt: skip
 
@@ -189,7 +189,7 @@ PLANTED = (
     ("REQ", Lenient, "send of a socket that is awaiting a reply gave no error, not EFSM"),
     ("REQ", Deaf, "receive of a socket that is idle gave [], not EFSM"),
     ("REQ", Tidy, "the peer heard"),
-    ("REQ", HomeMade, "where there is nothing to receive"),
+    ("REQ", HomeMade, "receive gave"),
     ("REQ relaxed", WithoutOptions, "a socket that is awaiting a reply has no POLLOUT"),
     ("REQ relaxed", Flat, "receive gave"),
     ("REQ correlated", WithoutOptions, "without a request id of four bytes"),
@@ -249,7 +249,7 @@ def test_a_class_of_the_users_is_tested_by_one_line(pytester: pytest.Pytester) -
             pass
 
         TestMine.settings = TestLenient.settings = settings(
-            max_examples=10, deadline=None, phases=set(Phase) - {Phase.explain}
+            max_examples=10, deadline=None, phases=[Phase.generate]
         )
         """
     )

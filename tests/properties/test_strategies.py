@@ -74,6 +74,7 @@ def test_what_is_no_layout_is_refused() -> None:
 # --- trials ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_deviations_shrink_to_none_and_a_trial_to_the_plainest() -> None:
     least = find(strategies.scenarios("load-balancing"), lambda trial: True)
     assert least.decider == Deviations()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reqrep.harness.real.signals import ABLE
-from tests.faults.test_kinds import PLANTED, Planted
+from tests.faults.planted import PLANTED, Planted
 
 DONE = [planted for planted in PLANTED if planted.fault.kind in ABLE]
 

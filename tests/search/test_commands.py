@@ -178,6 +178,34 @@ class TestReplay:
         assert both.exit_code == EXIT_BROKEN
         assert "no longer applies" in both.stdout
 
+    def test_what_breaks_on_real_sockets_too_is_told_with_the_run(self, kept: Path) -> None:
+        result = call("replay", str(kept), "--world", "threads", "--transport", "tcp")
+        assert result.exit_code == EXIT_BROKEN, result.output
+        assert "still broken: in run " in result.stdout
+        assert "same-name in threads over tcp" in result.stdout
+
+    def test_what_does_not_break_on_real_sockets_is_not_called_fixed(self, kept: Path) -> None:
+        kept.write_text(kept.read_text().replace(":SAME_NAME", ":OTHER_NAME"))
+        result = call("replay", str(kept), "--world", "threads", "--tries", "2")
+        assert result.exit_code == EXIT_UNKNOWN, result.output
+        assert "not seen: progress is not broken in 2 runs in threads" in result.stdout
+
+    @pytest.mark.parametrize(
+        ("arguments", "says"),
+        [
+            (["--tries", "2"], "add --world threads"),
+            (["--world", "thraeds"], "did you mean threads"),
+            (["--world", "threads", "--tries", "0"], "the number of tries is 0"),
+            (["--world", "threads", "--transport", "udp"], "the transport is 'udp'"),
+        ],
+    )
+    def test_what_a_world_cannot_do_is_wrong_use(
+        self, kept: Path, arguments: list[str], says: str
+    ) -> None:
+        result = call("replay", str(kept), *arguments)
+        assert result.exit_code == EXIT_MISUSE, result.output
+        assert says in result.stderr
+
     def test_wrong_use_is_told_with_status_2(self, tmp_path: Path) -> None:
         assert call("replay").exit_code == EXIT_MISUSE
         result = call("replay", str(tmp_path / "nowhere.json"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 import reqrep
 from reqrep import Deviations, Fleet, Limits, MisuseError, PropertyBroken, Scenario, Trial
 from reqrep.harness.search.counterexample import VERSION, Counterexample
+from reqrep.harness.search.deciders import RandomWalk
 from reqrep.harness.search.exhaust import exhaust, schedules
 from reqrep.harness.search.hunt import Search
 from reqrep.harness.search.shrink import plans, small
@@ -170,6 +172,11 @@ def _by_decision(seen: list[dict[int, int]]) -> list[list[tuple[int, int]]]:
     return [list(enumerate(sorted(found))) for found in choices.values()]
 
 
+def test_a_client_in_lock_step_is_searched_in_a_pattern_whose_own_clients_pipeline() -> None:
+    result = reqrep.search("tests.faults.planted:HOLD.mended", scenarios=3, jobs=1)
+    assert result.holds
+
+
 class TestStory:
     def test_a_story_fits_a_screen_however_many_deviations_there_are(self) -> None:
         trials = map(space("M14").trial, range(1000))
@@ -178,6 +185,24 @@ class TestStory:
         lines = story(found, ("replay: this", "test: that"), shrunk=False).splitlines()
         assert len(lines) <= LINES
         assert max(map(len, lines)) <= WIDTH
+
+    def test_each_deviation_is_told_by_who_and_what(self) -> None:
+        demand, reset = reqrep.Workload(20, timeout_s=10), reqrep.Reset("frontend", at=0.001)
+        scenario = Scenario(reqrep.pattern("load-balancing"), Fleet(2, 2), demand, 0, (reset,))
+        tried = attempt(Trial(scenario, "tcp", RandomWalk(1)), [])
+        node = r"(client|broker|worker)-\d"
+        task = f"({node}|conductor of the harness)"
+        said = [
+            rf"{task} runs before {task}",
+            rf"what {node} sends to {node} takes [\d.]+ ms",
+            rf"{node} sends before it looks at what has come",
+            rf"{node} waits [\d.]+ ms to connect again",
+        ]
+        assert tried.labels.keys() == tried.taken.keys()
+        for words in tried.labels.values():
+            assert any(re.fullmatch(each, words) for each in said), words
+        for each in said:
+            assert any(re.fullmatch(each, words) for words in tried.labels.values()), each
 
     def test_a_message_that_nobody_received_has_an_arrow_to_nowhere(self) -> None:
         search = Search(space("SAME_NAME")).run()

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 HASH_SEEDS = ("0", "1", "42", "4711", "random")
 THIS = f"python3.{sys.version_info.minor}"
 OTHERS = [name for name in ("python3.11", "python3.12", "python3.13", "python3.14") if name != THIS]
-QUICK, FULL = 36, 1000  # Each pattern over each transport three times.
+QUICK, FULL = 12, 1000  # Each pattern once, over one transport after the other.
 
 ON_TWO_WORKERS = """
 import os

@@ -14,6 +14,7 @@ import zmq
 
 import reqrep
 from reqrep import Constant, Fleet, MisuseError, NodeFailed, OpenLoop, Scenario, Workload
+from reqrep.harness import simulated
 from reqrep.harness.catalogue import pattern_names
 from reqrep.harness.run import first_difference
 from reqrep.patterns.common import Body, Context, Handle
@@ -143,6 +144,37 @@ def test_a_program_that_never_waits_is_stopped_and_named() -> None:
     with pytest.raises(NodeFailed, match="server-0 calls again and again") as caught:
         reqrep.run(Scenario(pattern, Fleet(1, 1), Workload(1, timeout_s=0.05)), "simulated")
     assert "pass_the_time" in str(caught.value)
+
+
+def test_a_program_that_computes_without_end_is_stopped_and_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def computes(context: Context, endpoint: str, handle: Handle) -> None:
+        socket = context.socket(zmq.REP)
+        socket.bind(endpoint)
+        socket.recv()
+        solve(socket)
+
+    def solve(socket: Any) -> None:
+        while True:
+            try:
+                while True:
+                    pass
+            except Exception:
+                pass
+            finally:
+                closed.append(socket.closed)
+
+    closed: list[bool] = []
+    monkeypatch.setattr(simulated, "TURN_CPU_S", 0.1)
+    handler = signal.getsignal(signal.SIGVTALRM)
+    pattern = reqrep.pattern("req-rep").with_roles(server=computes)
+    with pytest.raises(NodeFailed, match="server-0 computes without end") as caught:
+        reqrep.run(Scenario(pattern, Fleet(1, 1), Workload(1)), "simulated")
+    assert "in solve" in str(caught.value)
+    assert closed == [False]  # It was unwound while its socket was open.
+    assert signal.getsignal(signal.SIGVTALRM) is handler
+    assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0.0, 0.0)
 
 
 def test_a_node_that_raises_is_found_as_on_real_sockets() -> None:
