@@ -182,6 +182,8 @@ class ProcessesWorld(Conductor):
         process = self._living.get(node.name)
         if process is None or process.has_exited:
             return "(it has ended)"
+        if process.pid is None:
+            return "(it is not born yet: its programs are still being imported)"
         (stack,) = self._ask([process], Tag.STACK, ANSWER_S)
         return stack or (
             "(it does not answer: it is in a call that lets no other thread of its process run)"
@@ -306,7 +308,7 @@ class ProcessesWorld(Conductor):
     def _stop(self, board: Switchboard) -> None:
         try:
             self._end_faults()
-            left = [process for process in board.processes if not process.has_exited]
+            left = [one for one in board.processes if one.pid is not None and not one.has_exited]
             # What proxies have forwarded is written down a moment later.
             self._ask(left, Tag.SETTLE, self._stop_timeout_s)
             self.recorder.stop()

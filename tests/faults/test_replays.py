@@ -36,7 +36,10 @@ def test_the_mended_program_is_said_to_be_fixed(path: Path, tmp_path: Path) -> N
     assert seen.fate == "fixed", seen.why
 
 
-REAL = {"threads": ("late", "raises", "stranger")}
+REAL = {
+    "threads": ("late", "raises", "stranger"),
+    "processes": ("crash", "late", "raises", "restart", "stall", "stranger"),
+}
 """The kinds that each real world can do over tcp."""
 
 

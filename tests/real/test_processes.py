@@ -269,11 +269,11 @@ class TestFaults:
             client=planted.M04ClientThatRetriesOnTheSameReq
         )
         fault = Crash("server-0", at=Upon("taken", "server-0", 2))
-        workload = Workload(4)
+        workload = Workload(4, timeout_s=1)
         report = run(Scenario(pattern, Fleet(1, 1), workload, faults=(fault,)))
         (verdict,) = (v for v in report.verdicts if v.property == "state-machine")
         assert verdict.outcome == "broken", str(report)
-        right = scenario(fault, requests=4, client=recovering.ReopeningOnce)
+        right = scenario(fault, requests=4, timeout_s=1, client=recovering.ReopeningOnce)
         (verdict,) = (v for v in run(right).verdicts if v.property == "state-machine")
         assert verdict.outcome == "holds"
 
@@ -544,11 +544,12 @@ def kinds_in(path: Path) -> list[str]:
 
 class TestLeftovers:
     def runs(self, count: int) -> None:
-        fault = Crash("server-0", at=Upon("taken", "server-0", 2))
-        plan = scenario(fault, requests=4, client=recovering.ReopeningOnce)
+        fault = Restart("server-0", 0.01, at=Upon("taken", "server-0", 2))
+        plan = scenario(fault, requests=4, timeout_s=5, client=recovering.Reopening)
         for number in range(count):
             report = run(plan, transport=("ipc", "tcp")[number % 2])
             assert struck(report).node == "server-0"
+            assert report.statistics.ok == 4
 
     def test_a_row_of_runs_leaves_no_process_no_file_no_descriptor_and_no_thread(
         self, folder: Path
