@@ -79,6 +79,14 @@ def never_lets_go(context: Context, endpoint: str, handle: Handle) -> None:
         ctypes.PyDLL(None).sleep(60)
 
 
+def keeps_the_interpreter(context: Context, endpoint: str, handle: Handle, name: str) -> None:
+    """Does so after two requests, in one node of two; the other is for a fault to stall."""
+    if name == "server-0":
+        _serve_two(context, endpoint, handle)
+        ctypes.PyDLL(None).sleep(1000)
+    rep_server(context, endpoint, handle)
+
+
 def prints_a_lot(context: Context, endpoint: str, handle: Handle) -> None:
     for _ in range(20_000):
         sys.stdout.write("blah " * 20 + "\n")

@@ -141,7 +141,7 @@ class TestRuns:
         recorder = Recorder(lambda: time.monotonic_ns() + 10**15)
         ProcessesWorld(scenario(), "ipc", recorder).run()
         history = recorder.history({})
-        assert 0 < history.events[-1].time_ns < TIMEOUT_S * 10**9
+        assert 0 < history.events[0].time_ns < history.events[-1].time_ns < TIMEOUT_S * 10**9
         for op in history.ops:
             kinds = [event.kind for event in history.story(op)]
             assert kinds == [
@@ -456,8 +456,8 @@ from tests.real import programs
 if __name__ == "__main__":
     journal.FLUSH_S = 0.05
     tempfile.tempdir = sys.argv[1]
-    pattern = reqrep.pattern("req-rep").with_roles(server=programs.ignores_signals)
-    stall = reqrep.Stall("server-1", at=reqrep.Upon("taken", "server-1", 3))
+    pattern = reqrep.pattern("req-rep").with_roles(server=getattr(programs, sys.argv[3]))
+    stall = reqrep.Stall("server-1", at=reqrep.Upon("taken", "server-1", 2))
     workload = reqrep.Workload(100_000, service=(reqrep.Constant(0.005),), timeout_s=60)
     scenario = reqrep.Scenario(pattern, reqrep.Fleet(3, 2), workload, faults=(stall,))
     try:
@@ -469,13 +469,16 @@ if __name__ == "__main__":
 
 class TestTheEndOfTheHarness:
     @pytest.fixture
-    def harness(self, folder: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    def harness(
+        self, folder: Path, tmp_path: Path, request: pytest.FixtureRequest
+    ) -> Iterator[subprocess.Popen[str]]:
         """A harness in a process of its own, in the midst of a run in which a node stands still."""
+        program = getattr(request, "param", "ignores_signals")
         script = tmp_path / "script.py"
         script.write_text(LOAD)
         path = tmp_path / "history"
         with subprocess.Popen(
-            [sys.executable, script, tmp_path, path],
+            [sys.executable, script, tmp_path, path, program],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -488,6 +491,7 @@ class TestTheEndOfTheHarness:
             finally:
                 process.kill()
 
+    @pytest.mark.parametrize("harness", ["keeps_the_interpreter"], indirect=True)
     def test_when_it_is_killed_no_process_is_left_and_the_history_is_readable(
         self, harness: subprocess.Popen[str], tmp_path: Path
     ) -> None:
