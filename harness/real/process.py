@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import threading
 import time
 from pathlib import Path
 from socket import socket
@@ -90,6 +91,7 @@ class Process:
         self._taps: dict[int, FarTap] = {}
         self.pid: int | None = None
         self._descriptor: int | None = None
+        self._lock = threading.RLock()  # No signal goes to a descriptor that is being closed.
 
     @property
     def is_alive(self) -> bool:
@@ -117,11 +119,12 @@ class Process:
     def kill(self) -> None:
         """End it, and wait until its sockets are gone."""
         self.node.is_killed = True
-        self._signal(signal.SIGKILL)
-        if self._descriptor is not None:
-            death = select.poll()
-            death.register(self._descriptor, select.POLLIN)
-            death.poll(DEATH_MS)
+        with self._lock:
+            self._signal(signal.SIGKILL)
+            if self._descriptor is not None:
+                death = select.poll()
+                death.register(self._descriptor, select.POLLIN)
+                death.poll(DEATH_MS)
 
     def stall(self) -> None:
         """Let it make no step, and wait until it makes none."""
@@ -137,25 +140,27 @@ class Process:
     def _state(self) -> str:
         """The letter that the kernel has for what it does."""
         try:
-            stat = Path(f"/proc/{self.pid}/stat").read_text()
+            stat = Path(f"/proc/{self.pid}/stat").read_bytes()
         except OSError:
             return "X"
-        return stat.rpartition(") ")[2][:1]
+        return stat.rpartition(b") ")[2][:1].decode()
 
     def _signal(self, number: signal.Signals) -> None:
-        if self._descriptor is not None:
-            try:
-                signal.pidfd_send_signal(self._descriptor, number)
-            except ProcessLookupError:
-                pass  # It has ended by itself.
+        with self._lock:
+            if self._descriptor is not None:
+                try:
+                    signal.pidfd_send_signal(self._descriptor, number)
+                except ProcessLookupError:
+                    pass  # It has ended by itself.
 
     def close(self) -> None:
         """It is no more, or the harness has done with it."""
         self.has_exited = True
         self.wire.close()
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        with self._lock:
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+                self._descriptor = None
 
     # --- what it left -----------------------------------------------------------
 

@@ -130,7 +130,8 @@ class Wire:
             del buffer[:place]
 
     def close(self) -> None:
-        self.connection.close()
+        with self._lock:
+            self.connection.close()
 
 
 def row_of(data: bytes) -> Row:
