@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 from .endpoints import Endpoints
 from .node import Node
-from .seam.seat import Seat
-from .seam.tap import INPROC, Tap
+from .seam.seat import Place
+from .seam.tap import INPROC
 
 
 class Change(Protocol):
@@ -27,6 +27,17 @@ class Change(Protocol):
     def wait(self, timeout: float) -> Any: ...
 
     def notify_all(self) -> None: ...
+
+
+class Ear(Protocol):
+    """One socket of a node, as far as a start is concerned: a tap, or what stands for one."""
+
+    @property
+    def number(self) -> int: ...
+
+    serves_link: bool
+
+    def note(self, kind: str, text: str = "") -> None: ...
 
 
 class Barrier:
@@ -45,7 +56,7 @@ class Barrier:
         self._ready: set[str] = set()
         self._due: Counter[tuple[int, str]] = Counter()  # (socket or 0 for the binder, endpoint)
         self._handshakes = 0  # The sum of those.
-        self._binders: dict[str, Tap] = {}
+        self._binders: dict[str, Ear] = {}
         self._unheard: set[int] = set()  # Sockets whose connections are not told.
 
     @property
@@ -70,7 +81,7 @@ class Barrier:
             node.is_made = True
             self._has_advanced(node)
 
-    def bound(self, seat: Seat, tap: Tap, requested: str, endpoint: str) -> None:
+    def bound(self, seat: Place, tap: Ear, requested: str, endpoint: str) -> None:
         """See `Listener`."""
         node = self._nodes.get(seat.node)
         if node is None:
@@ -87,7 +98,7 @@ class Barrier:
                         self._changed.notify_all()  # Others may wait for this node alone.
                     break
 
-    def connecting(self, seat: Seat, tap: Tap, endpoint: str) -> None:
+    def connecting(self, seat: Place, tap: Ear, endpoint: str) -> None:
         """See `Listener`."""
         # A second connect() to one endpoint is ignored by most sockets: await the first.
         node = self._nodes.get(seat.node)
@@ -120,7 +131,7 @@ class Barrier:
 
     # --- what the network tells ---------------------------------------------------
 
-    def connected(self, tap: Tap, endpoint: str) -> None:
+    def connected(self, tap: Ear, endpoint: str) -> None:
         """A connection of a socket has shaken hands."""
         with self._changed:
             # The two ends of a connection tell of it in no certain order.
@@ -132,7 +143,7 @@ class Barrier:
                 self._handshakes -= 1
                 self._tell_if_open()
 
-    def unwatched(self, tap: Tap) -> None:
+    def unwatched(self, tap: Ear) -> None:
         """Nothing is heard of this socket from now on, so nothing of it is awaited."""
         with self._changed:
             self._unheard.add(tap.number)

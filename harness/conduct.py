@@ -12,32 +12,27 @@ deadline on the clock of its world:
 
 from __future__ import annotations
 
-import traceback
 from abc import ABC, abstractmethod
-from asyncio import CancelledError
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
-import zmq
-
-from .barrier import Barrier, Change
-from .drive import Driver
+from .barrier import Barrier, Change, Ear
+from .drive import Progressing
 from .endpoints import Endpoints
-from .errors import MisuseError, NodeFailed, NodeStopped, ReqrepError
+from .errors import MisuseError, NodeFailed, ReqrepError
 from .faults import Chaos, Points, Reach, Scene
 from .frames import asker_of
 from .history.recorder import Recorder
+from .life import Flag
 from .node import Node
 from .pattern import Role
 from .scenario import Scenario
-from .seam.seat import Seat, seated
-from .seam.tap import Tap
-from .service import Service
-from .stage import ClientStage
+from .seam.seat import Place
+from .service import Notes
 from .workload import NS_PER_S
 
-Progress = Callable[[list[Driver]], None]
+Progress = Callable[[list[Progressing]], None]
 
 START_TIMEOUT_S = 30.0
 """How long nodes may take to bind, to connect and to shake hands, all together."""
@@ -50,14 +45,6 @@ VISIT_TIMEOUT_S = 30.0
 
 TICK_S = 0.05
 """How often a waiting conductor looks around."""
-
-
-class Flag(Protocol):
-    """Something that is said once."""
-
-    def set(self) -> None: ...
-
-    def wait(self, timeout: float | None = None) -> Any: ...
 
 
 class Conductor(ABC):
@@ -90,6 +77,8 @@ class Conductor(ABC):
         self.pattern = scenario.pattern
         self.recorder = recorder
         self.clock = clock
+        self.go = make_flag()
+        self.finished = make_flag()
         self.stopping = make_flag()
         self.load_begun_ns = 0
         self._progress = progress
@@ -100,8 +89,6 @@ class Conductor(ABC):
         self._nodes: dict[str, Node] = {}
         self._changed = changed
         self._barrier = Barrier(endpoints, self._nodes, changed)
-        self._go = make_flag()
-        self._finished = make_flag()
         self._error: ReqrepError | None = None
         clients = scenario.nodes.clients
         self._has_one_way_ops = any(
@@ -147,16 +134,12 @@ class Conductor(ABC):
     # --- what a world defines -------------------------------------------------
 
     @abstractmethod
-    def _make_seat(self, name: str, role: Role) -> Seat:
+    def _make_seat(self, name: str, role: Role) -> Place:
         """The seat of a node, with a context that is lent to it."""
 
     @abstractmethod
-    def _context_of(self, node: Node) -> Any:
-        """The context that the program of a node is given."""
-
-    @abstractmethod
-    def _launch(self, node: Node, life: Callable[[], None]) -> None:
-        """Begin the life of a node."""
+    def _launch(self, node: Node, arguments: list[Any]) -> None:
+        """Begin the life of a node; its program is given a context, and these arguments."""
 
     @abstractmethod
     def _has_ended(self, node: Node) -> bool:
@@ -183,7 +166,7 @@ class Conductor(ABC):
                 node.unbound = to_bind.copy()
 
     def _begin(self, node: Node) -> None:
-        arguments: list[Any] = [self._context_of(node)]
+        arguments: list[Any] = []
         for link in self.pattern.links_of(node.role.name):
             if link in node.to_bind:
                 arguments.append(node.to_bind[link])
@@ -191,8 +174,7 @@ class Conductor(ABC):
                 node.links_to_connect += 1
                 many = self.pattern.role(link.binds).many
                 arguments.append(self._endpoints.to_connect(link, many=many))
-        target = self._run_client if node.is_client else self._run_program
-        self._launch(node, partial(self._live, node, target, arguments))
+        self._launch(node, arguments)
 
     def _restart(self, dead: Node) -> None:
         """Run the program of a node that has died anew; a binder gets the endpoints that it had."""
@@ -206,68 +188,50 @@ class Conductor(ABC):
         role, _, number = name.rpartition("-")
         program = Role(role, talk)
         node = Node(name, program, int(number), self._make_seat(name, program))
+        node.is_visitor = True
         self._nodes[name] = node
         self._visitors.append(node)
         place = self.pattern.link(link)
         endpoints = self._endpoints.to_connect(place, many=self.pattern.role(place.binds).many)
-        arguments = [self._context_of(node), endpoints, name]
-        self._launch(node, partial(self._live, node, self._run_visit, arguments))
-
-    def _run_visit(self, node: Node, arguments: list[Any]) -> None:
-        node.role.program(*arguments)
+        self._launch(node, [endpoints, name])
 
     def _end_faults(self) -> None:
         """Whatever happens, no fault outlives the run."""
         if self._chaos is not None:
             self._chaos.end()
 
-    def _live(self, node: Node, target: Callable[..., None], arguments: list[Any]) -> None:
-        """The whole life of a node, in its thread."""
-        seat = node.seat
-        thread = seat.caller()
-        seat.note("start")
-        try:
-            with seated(seat):
-                target(node, arguments)
-        except ReqrepError as error:
-            self._error = self._error or error  # Of the plan or of ours, not of the node.
-        except BaseException as error:
-            if not node.is_killed and not (seat.stopping and _is_of_the_end(error)):
-                self._crashed(node, error)
-        finally:
-            seat.close_sockets(of=lambda owner: owner is thread)
-            seat.note("end")
+    # --- what nodes ask and tell; see `life.Run` --------------------------------
+
+    def note_of(self, node: Node) -> Notes:
+        if not self._has_one_way_ops:
+            return node.seat.note
+
+        def note(kind: str, op: str = "") -> None:
+            node.seat.note(kind, op)
+            if kind == "executed":
+                self._executed(op)
+
+        return note
+
+    def _executed(self, op: str) -> None:
+        """The service of a node is done with an op."""
+        if op and self.pattern.addressee(asker_of(op), self.scenario.nodes.clients) is None:
             with self._changed:
+                self._one_way_executed.add(op)
                 self._changed.notify_all()
 
-    def _crashed(self, node: Node, error: BaseException) -> None:
-        node.seat.stop()
-        node.crash = _told(error)
-        node.seat.note("crash", text=node.crash)
+    def meddle_of(self, node: Node) -> Callable[[], float] | None:
+        return partial(self._chaos.meddle, node.name) if self._chaos is not None else None
 
-    def _run_program(self, node: Node, arguments: list[Any]) -> None:
-        service_time = self.scenario.demand.service_of(node.number)
-        meddle = partial(self._chaos.meddle, node.name) if self._chaos is not None else None
-        service = Service(
-            service_time, self.scenario.seed, self._note_of(node), self.stopping.wait, meddle
-        )
-        node.role.program(*arguments, **node.role.taken({"handle": service, "name": node.name}))
-
-    def _run_client(self, node: Node, arguments: list[Any]) -> None:
-        client = node.role.program(*arguments, **node.role.taken({"name": node.name}))
-        stage = ClientStage(node.seat, self.clock, self.stopping.wait)
-        driver = node.driver = Driver(self.scenario, node.number, client, stage)
+    def made(self, node: Node) -> None:
         self._barrier.made(node)
-        self._go.wait()
-        if not node.seat.stopping:
-            driver.run(self.load_begun_ns)
-            with self._changed:
-                self._changed.notify_all()
-            self._finished.wait()
-            driver.drain()
-        close = getattr(client, "close", None)
-        if close is not None:
-            close()
+
+    def advanced(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def blame(self, error: ReqrepError) -> None:
+        self._error = self._error or error
 
     # --- the steps -------------------------------------------------------------
 
@@ -306,7 +270,7 @@ class Conductor(ABC):
         self.load_begun_ns = self.clock()
         if self._chaos is not None:
             self._chaos.begin()
-        self._go.set()
+        self.go.set()
         clients = [node for node in self._nodes.values() if node.is_client]
         with self._changed:
             self._await_clients(clients)
@@ -320,7 +284,7 @@ class Conductor(ABC):
         for node in self._visitors:
             self._join(node, VISIT_TIMEOUT_S)
         # The clients leave while the others are still there to be taken leave of.
-        self._finished.set()
+        self.finished.set()
         deadline = self._now_s() + self._stop_timeout_s
         for node in clients:
             if node.driver is None or node.driver.is_done:
@@ -376,37 +340,21 @@ class Conductor(ABC):
             if counts(self.pattern.addressee(client, clients))
         )
 
-    def _note_of(self, node: Node) -> Callable[..., None]:
-        """Writes down what the service of a worker does."""
-        if not self._has_one_way_ops:
-            return node.seat.note
-        clients = self.scenario.nodes.clients
-
-        def note(kind: str, op: str = "") -> None:
-            node.seat.note(kind, op)
-            if kind == "executed" and op:
-                if self.pattern.addressee(asker_of(op), clients) is None:
-                    with self._changed:
-                        self._one_way_executed.add(op)
-                        self._changed.notify_all()
-
-        return note
-
     # --- what the seam tells ----------------------------------------------------
 
     def is_known(self, endpoint: str) -> bool:
         return self._endpoints.is_given(endpoint)
 
-    def bound(self, seat: Seat, tap: Tap, requested: str, endpoint: str) -> None:
+    def bound(self, seat: Place, tap: Ear, requested: str, endpoint: str) -> None:
         self._barrier.bound(seat, tap, requested, endpoint)
 
-    def connecting(self, seat: Seat, tap: Tap, endpoint: str) -> None:
+    def connecting(self, seat: Place, tap: Ear, endpoint: str) -> None:
         self._barrier.connecting(seat, tap, endpoint)
 
-    def unwatched(self, tap: Tap) -> None:
+    def unwatched(self, tap: Ear) -> None:
         self._barrier.unwatched(tap)
 
-    def heard(self, tap: Tap, kind: str, endpoint: str) -> None:
+    def heard(self, tap: Ear, kind: str, endpoint: str) -> None:
         tap.note(kind, endpoint)
         if kind == "connected":
             self._barrier.connected(tap, endpoint)
@@ -426,7 +374,7 @@ class Conductor(ABC):
                 for node in self._nodes.values():
                     if node.crash:
                         raise NodeFailed(
-                            node.name, f"raised while it started{_hint(node.crash)}:", node.crash
+                            node.name, f"failed while it started{_hint(node.crash)}:", node.crash
                         )
                     if self._has_ended(node) and not node.is_ready:
                         raise NodeFailed(node.name, "returned before it had bound and connected")
@@ -461,25 +409,6 @@ class Conductor(ABC):
 
 def _have_bound(nodes: list[Node]) -> bool:
     return not any(node.unbound for node in nodes)
-
-
-def _is_of_the_end(error: BaseException | None) -> bool:
-    """Whether an exception is what the end of a run does to a program, however wrapped."""
-    if error is None:
-        return False
-    if isinstance(error, zmq.ZMQError | NodeStopped | SystemExit | CancelledError):
-        return True
-    if isinstance(error, BaseExceptionGroup):
-        return all(map(_is_of_the_end, error.exceptions))
-    return _is_of_the_end(error.__cause__ or error.__context__)
-
-
-def _told(error: BaseException) -> str:
-    """A traceback whose last line says what was raised, whatever notes and lines it has."""
-    text = "".join(traceback.format_exception(error)).rstrip()
-    said = " ".join(str(error).split())
-    last = f"{type(error).__name__}: {said}" if said else type(error).__name__
-    return text if text.endswith(last) else f"{text}\n{last}"
 
 
 def _hint(crash: str) -> str:

@@ -65,6 +65,15 @@ class Stage(Protocol):
         """Whether a message of that op has left the client."""
 
 
+class Progressing(Protocol):
+    """A driver, as those see it who wait for it; see the attributes of `Driver`."""
+
+    answered: int
+    latencies_ns: list[int]
+    is_done: bool
+    open_since_ns: int | None
+
+
 class Driver:
     """The load of one client.
 

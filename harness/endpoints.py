@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
+from secrets import token_hex
 
 from .errors import MisuseError
 from .pattern import Link, Pattern
@@ -18,12 +19,12 @@ TRANSPORTS = ("inproc", "ipc", "tcp")
 
 
 def private_folder() -> Path:
-    """A new folder for the ipc sockets of one run.
+    """A folder for the ipc sockets of one run, which makes it when it begins.
 
     Its path is short: an ipc path may have 107 bytes, and pytest's own folders need half
     of that.
     """
-    return Path(tempfile.mkdtemp(prefix="reqrep-"))
+    return Path(tempfile.gettempdir()) / f"reqrep-{token_hex(4)}"
 
 
 class Endpoints:

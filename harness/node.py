@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .drive import Driver
+from .drive import Progressing
 from .pattern import Link, Role
-from .seam.seat import Seat
+from .seam.seat import Place
 
 
 class Node:
@@ -17,6 +17,7 @@ class Node:
         seat: How the seam knows it.
 
     Attributes:
+        is_visitor: Whether it is none of the fleet.
         driver: What drives it, if it is a client and was made.
         crash: The traceback it ended with; empty if it did not.
         is_killed: Whether a fault has ended it.
@@ -27,13 +28,14 @@ class Node:
         is_made: Whether it is a client that was made.
     """
 
-    def __init__(self, name: str, role: Role, number: int, seat: Seat) -> None:
+    def __init__(self, name: str, role: Role, number: int, seat: Place) -> None:
         self.name = name
         self.role = role
         self.number = number
         self.seat = seat
         self.is_client = role.name == "client"
-        self.driver: Driver | None = None
+        self.is_visitor = False
+        self.driver: Progressing | None = None
         self.crash = ""
         self.is_killed = False
         self.to_bind: dict[Link, str] = {}

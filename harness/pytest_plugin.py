@@ -30,7 +30,7 @@ FAILURES = "reqrep-failures"
 """Where counterexamples are kept, below the root of the tests."""
 
 _OPTIONS = (
-    ("world", "simulated", "the world that fleets run in: simulated or threads"),
+    ("world", "simulated", "the world that fleets run in: simulated, threads or processes"),
     ("transport", "", "inproc, ipc or tcp; empty takes the one of the world"),
     ("seed", "0", "the seed of scenarios that name none"),
 )

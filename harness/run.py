@@ -19,19 +19,20 @@ from .scenario import Scenario
 from .statistics import Statistics, statistics_of
 
 if TYPE_CHECKING:
+    from .history.journal import Journal
     from .history.recorder import Recorder
-    from .history.store import Writer
 
 WORLDS = {
     "simulated": "all nodes in one thread under virtual time, deterministic, every decision ours",
     "threads": "each node a thread, on real libzmq sockets over inproc, ipc or tcp",
+    "processes": "each node an operating-system process, on real libzmq sockets over ipc or tcp",
 }
 """The worlds there are, with a line for each."""
 
 DEFAULT_WORLD = "simulated"
 """Where a scenario runs when nobody says: where it is quick, and the same each time."""
 
-TRANSPORT_OF = {"simulated": "tcp", "threads": "inproc"}
+TRANSPORT_OF = {"simulated": "tcp", "threads": "inproc", "processes": "ipc"}
 """What a world runs over when nobody says: in a simulation the transport with more to go wrong."""
 
 EXIT_HOLDS, EXIT_BROKEN, EXIT_MISUSE, EXIT_UNKNOWN, EXIT_BUG = range(5)
@@ -155,7 +156,8 @@ def run(
             takes that of the world in `TRANSPORT_OF`.
         progress: Called now and then, while the load runs, with the drivers of the clients.
         history: Where to save the history; None keeps it in memory. It is saved, as far
-            as it goes, when a node fails and after Ctrl-C too.
+            as it goes, when a node fails and after Ctrl-C too; on real sockets it is saved
+            while the load runs, so that a part is there when reqrep itself is killed.
 
     Raises:
         MisuseError: Something that was asked for is not there or cannot be, as a fault that the
@@ -175,16 +177,23 @@ def run(
         "transport": transport,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
-    begin = _simulated if world == "simulated" else _in_threads
-    recorder, go, told = begin(planned, transport, progress)
-    writer = _writer(history, about)
+    journal: Journal | None = None
+
+    def look(drivers: list[Any]) -> None:
+        if journal is not None:
+            journal.look()
+        if progress is not None:
+            progress(drivers)
+
+    is_kept = history is not None and world != "simulated"
+    recorder, go, told = _BEGIN[world](planned, transport, look if is_kept else progress)
+    journal = _journal(history, about, recorder)
     try:
         go()
     finally:
         written = recorder.history(about)
-        if writer is not None:
-            with writer:
-                writer.write(written)
+        if journal is not None:
+            journal.finish(written)
     verdicts = exercised(judge(properties, planned, written), planned, written)
     return Report(planned, world, transport, written, verdicts, told(written), tuple(not_promised))
 
@@ -195,6 +204,10 @@ def able(world: str, transport: str) -> frozenset[str]:
         from .simulated_reach import able as of_simulated
 
         return of_simulated(transport)
+    if world == "processes":
+        from .real.signals import able as of_processes
+
+        return of_processes(transport)
     from .real.reach import able as of_threads
 
     return of_threads(transport)
@@ -232,6 +245,15 @@ def _in_threads(scenario: Scenario, transport: str, progress: Any) -> Begun:
     return recorder, ThreadsWorld(scenario, transport, recorder, progress).run, lambda history: None
 
 
+def _in_processes(scenario: Scenario, transport: str, progress: Any) -> Begun:
+    from .history.recorder import Recorder
+    from .real.processes import ProcessesWorld
+
+    recorder = Recorder()
+    world = ProcessesWorld(scenario, transport, recorder, progress)
+    return recorder, world.run, lambda history: None
+
+
 def _simulated(scenario: Scenario, transport: str, progress: Any) -> Begun:
     from .simulated import SimulatedWorld
 
@@ -248,6 +270,9 @@ def _simulated(scenario: Scenario, transport: str, progress: Any) -> Begun:
     return world.recorder, world.run, told
 
 
+_BEGIN = {"simulated": _simulated, "threads": _in_threads, "processes": _in_processes}
+
+
 def _scenario_of(what: Scenario | Pattern | str) -> Scenario:
     if isinstance(what, str):
         from .catalogue import pattern
@@ -256,10 +281,11 @@ def _scenario_of(what: Scenario | Pattern | str) -> Scenario:
     return Scenario(what) if isinstance(what, Pattern) else what
 
 
-def _writer(path: str | Path | None, about: dict[str, Any]) -> Writer | None:
+def _journal(path: str | Path | None, about: dict[str, Any], recorder: Recorder) -> Journal | None:
     """Opened before the run begins: a file that cannot be written costs no run."""
     if path is None:
         return None
+    from .history.journal import Journal
     from .history.store import Writer
 
-    return Writer(path, about)
+    return Journal(Writer(path, about), recorder)

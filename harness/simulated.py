@@ -12,7 +12,6 @@ import gc
 import signal
 import threading
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -21,6 +20,7 @@ from .conduct import START_TIMEOUT_S, STOP_TIMEOUT_S, TICK_S, Conductor, Progres
 from .endpoints import Endpoints
 from .errors import NodeFailed
 from .history.recorder import Recorder
+from .life import Life
 from .node import Node
 from .pattern import Role
 from .scenario import Scenario
@@ -285,12 +285,10 @@ class SimulatedWorld(Conductor):
         self._contexts.append(context)
         return context
 
-    def _context_of(self, node: Node) -> Any:
-        assert isinstance(node.seat, SimulatingSeat)
-        return node.seat.context
-
-    def _launch(self, node: Node, life: Callable[[], None]) -> None:
-        self._tasks[node.name] = self._scheduler.spawn(node.name, node.name, life)
+    def _launch(self, node: Node, arguments: list[Any]) -> None:
+        seat = self.seat_of(node.name)
+        life = Life(self, node, seat, [seat.context, *arguments])
+        self._tasks[node.name] = self._scheduler.spawn(node.name, node.name, life.live)
 
     def _has_ended(self, node: Node) -> bool:
         task = self._tasks.get(node.name)
@@ -367,9 +365,9 @@ class SimulatedWorld(Conductor):
 
     def _stop(self) -> None:
         self.recorder.stop()
-        for node in self._nodes.values():
-            node.seat.stop()
-        for flag in self.stopping, self._go, self._finished:
+        for name in self._nodes:
+            self.seat_of(name).stop()
+        for flag in self.stopping, self.go, self.finished:
             flag.set()
         for context in self._contexts:
             context.shutdown()

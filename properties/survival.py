@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reqrep.harness.history import Event
+from reqrep.harness.history.event import DIED
 from reqrep.harness.lens import End, Lens
 from reqrep.harness.property import Checker, Property
 from reqrep.harness.scenario import Scenario
@@ -26,7 +27,7 @@ class RobustnessChecker(Checker):
     def on_crash(self, event: Event) -> None:
         last = self._last.get(event.node)
         error = event.text.strip().splitlines()[-1]
-        reason = f"{event.node} raised {error}"
+        reason = f"{event.node} {'died:' if error.startswith(DIED) else 'raised'} {error}"
         if last is not None:
             reason += " after the message below"
             misfit, end = self._misfits.get(event.node, (None, None))

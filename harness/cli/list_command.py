@@ -59,11 +59,12 @@ def _places(kind: str) -> str:
 
     worlds: dict[tuple[str, ...], list[str]] = {}
     for world in WORLDS:
-        over = tuple(transport for transport in TRANSPORTS if kind in able(world, transport))
+        there = tuple(transport for transport in TRANSPORTS if able(world, transport))
+        over = tuple(transport for transport in there if kind in able(world, transport))
         if over:
-            worlds.setdefault(over, []).append(world)
+            worlds.setdefault(() if over == there else over, []).append(world)
     return "; ".join(
-        (f"over {' and '.join(over)}: " if over != TRANSPORTS else "") + ", ".join(names)
+        (f"over {' and '.join(over)}: " if over else "") + ", ".join(names)
         for over, names in worlds.items()
     )
 

@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 @click.option("--rate", type=float, help="Requests per second of all clients, at planned times.")
 @click.option("--body", metavar="SIZE[xFRAMES]|faker|MODULE:NAME", help="What requests carry.")
 @click.option("--service-ms", type=float, help="How long the work of a request takes.")
-@click.option("--world", default="simulated", show_default=True, help="simulated or threads.")
+@click.option(
+    "--world", default="simulated", show_default=True, help="simulated, threads or processes."
+)
 @click.option("--transport", help="inproc, ipc or tcp.  [default: the world's]")
 @click.option("--seed", type=int, default=0, show_default=True, help="What is drawn comes from it.")
 @click.option("--timeout", type=float, help="Seconds that an op may stay open.  [default: 5]")

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from .fault import Fault, OnService, Upon
-from .points import Points, serving_roles
+from .points import KIND_OF, Points, serving_roles
 from .scene import Scene, node_names
 from .stranger import is_strangers
 
@@ -38,22 +38,26 @@ class Chaos:
         self._workers = frozenset(
             node_names(scene.pattern, scene.fleet, *serving_roles(scene.pattern))
         )
-        self._upon: list[tuple[int, Fault, Upon]] = []
+        self._upon = [
+            (n, fault, fault.at) for n, fault in self._faults if isinstance(fault.at, Upon)
+        ]
         self._armed: list[tuple[int, OnService]] = []
         self._seen: Counter[int] = Counter()  # How often what a fault waits for has happened.
         self._standing: dict[int, Fault] = {}
         self._awaited: list[tuple[int, Fault]] = []  # What nobody has received yet.
         # Nodes may be threads. It is held for counting only, never while a fault strikes.
         self._lock = threading.Lock()
+        self._has_begun = False
         self.is_over = False
         self.has_kept_back = False
 
     def begin(self) -> None:
         """The load begins."""
+        self._has_begun = True
         for number, fault in self._faults:
             if isinstance(fault.at, Upon):
-                self._upon.append((number, fault, fault.at))
-            elif fault.at == 0:
+                continue
+            if fault.at == 0:
                 self._due(number, fault)
             else:
                 self._scene.later(fault.at, partial(self._due, number, fault))
@@ -74,6 +78,26 @@ class Chaos:
         """Whether a node makes no step now."""
         return self._scene.is_stalled(node)
 
+    def awaited_at(self, node: str) -> frozenset[str]:
+        """The kinds of rows of a node upon which a fault may still strike.
+
+        For a world whose nodes are elsewhere: after such a row a node must not go on before
+        the fault has struck.
+        """
+        if self.is_over:
+            return frozenset()
+        with self._lock:
+            return frozenset(
+                KIND_OF[upon.point]
+                for _, _, upon in self._upon
+                if upon.node == node or (upon.node is None and node in self._workers)
+            )
+
+    @property
+    def has_meddlers(self) -> bool:
+        """Whether there are faults that do something to services."""
+        return any(isinstance(fault, OnService) for _, fault in self._faults)
+
     # --- when -----------------------------------------------------------------
 
     def watch(self, row: tuple[Any, ...]) -> None:
@@ -83,7 +107,7 @@ class Chaos:
                 for number, fault in self._take_awaited():
                     self._tell(number, fault, row[1])
         point = self._points.passed(row)
-        if point is None or not self._upon or self.is_over:
+        if point is None or not self._upon or self.is_over or not self._has_begun:
             return
         node = row[1]
         due = []

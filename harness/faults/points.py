@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from ..pattern import Pattern
 
 
+KIND_OF = {"arriving": "recv", "taken": "execute", "worked": "executed", "replied": "send"}
+"""The kind of row that tells of a point."""
+
+
 def serving_roles(pattern: Pattern) -> list[str]:
     """The roles that carry requests out: they receive them and hand them on to nobody."""
     hops = [hop for hop in pattern.hops if hop.carries == "request"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..frames import adapted
@@ -47,7 +48,7 @@ class Stranger(Fault, frozen=True, tag="stranger"):
     def strike(self, scene: Scene) -> None:
         odd = odd_messages(scene.pattern)
         good = good_message(scene.pattern, self.link)
-        scene.visit(NAME, self.link, talk_of(odd, good))
+        scene.visit(NAME, self.link, partial(talk, odd, good))
 
 
 def is_strangers(node: str, frames: Sequence[bytes]) -> bool:
@@ -102,25 +103,27 @@ def good_message(pattern: Pattern, link: str) -> list[bytes]:
     return good
 
 
-def talk_of(odd: list[list[bytes]], good: list[bytes]) -> Callable[[Any, Any, str], None]:
-    """What a stranger runs."""
+def talk(
+    odd: list[list[bytes]],
+    good: list[bytes],
+    context: Any,
+    endpoints: str | list[str],
+    name: str,
+) -> None:
+    """What a stranger runs, once it knows what to say."""
+    import zmq
 
-    def talk(context: Any, endpoints: str | list[str], name: str) -> None:
-        import zmq
-
-        for endpoint in [endpoints] if isinstance(endpoints, str) else endpoints:
-            socket = context.socket(zmq.DEALER)
-            socket.set(zmq.ROUTING_ID, name.encode())
-            socket.connect(endpoint)
-            patience_ms = PATIENCE_MS
-            for message in odd:
-                socket.send_multipart(message)
-                socket.send_multipart(good)
-                while socket.poll(patience_ms):
-                    if GOOD in socket.recv_multipart():
-                        break
-                else:
-                    patience_ms = CURT_MS
-            socket.close(linger=0)
-
-    return talk
+    for endpoint in [endpoints] if isinstance(endpoints, str) else endpoints:
+        socket = context.socket(zmq.DEALER)
+        socket.set(zmq.ROUTING_ID, name.encode())
+        socket.connect(endpoint)
+        patience_ms = PATIENCE_MS
+        for message in odd:
+            socket.send_multipart(message)
+            socket.send_multipart(good)
+            while socket.poll(patience_ms):
+                if GOOD in socket.recv_multipart():
+                    break
+            else:
+                patience_ms = CURT_MS
+        socket.close(linger=0)

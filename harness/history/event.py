@@ -3,7 +3,7 @@
 | kind | node | what the other fields say |
 | --- | --- | --- |
 | `start`, `end` | the node | its program began; it returned or was told to stop |
-| `crash` | the node | its program raised: `text` is the traceback |
+| `crash` | the node | its program raised, `text` is the traceback; or its process died, `text` says how |
 | `stuck` | the node | it did not stop when told: `text` is where it stands |
 | `left` | the node | it left something behind: `text` says what |
 | `invoke` | a client | `op` was asked, with the body `frames`; `number` is the planned time in ns |
@@ -46,6 +46,9 @@ KINDS = (
     "send", "recv", "dropped", "efsm", "again", "unreachable", "ownership",
     "fault", "healed",
 )  # fmt: skip
+
+DIED = "its process "
+"""What the last line of a `crash` begins with where no exception was raised."""
 
 OUTCOMES = ("ok", "fail", "info")
 """The kinds that end an op."""

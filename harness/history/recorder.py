@@ -35,6 +35,7 @@ class Recorder:
     Attributes:
         append: Adds one row.
         next_socket: The number of the next socket, from 1.
+        begun_ns: When the run began, on its clock.
     """
 
     def __init__(self, clock: Callable[[], int] = time.monotonic_ns) -> None:
@@ -42,7 +43,7 @@ class Recorder:
         self.append = self._rows.append
         self.next_socket = count(1).__next__
         self.clock = clock
-        self._begun_ns = self.clock()
+        self.begun_ns = self.clock()
         self._stopped_ns: int | None = None
 
     def note(
@@ -73,6 +74,10 @@ class Recorder:
 
         self.append = append
 
+    def rows_from(self, number: int) -> list[Row]:
+        """The rows from the n-th on, in the order in which they were written down."""
+        return self._rows[number:]
+
     def has_sent(self, node: str, op: str) -> bool:
         """Whether a message of that op has left that node since it was asked."""
         for row in reversed(self._rows):
@@ -85,7 +90,7 @@ class Recorder:
 
     def elapsed_ns(self) -> int:
         """Nanoseconds since the run began."""
-        return self.clock() - self._begun_ns
+        return self.clock() - self.begun_ns
 
     def stop(self) -> None:
         """From now on only how nodes end counts."""
@@ -101,7 +106,7 @@ class Recorder:
         rows = sorted(self._rows, key=_time_ns)  # Stable: the order of writing breaks ties.
         in_time = bisect_right(rows, stopped_ns, key=_time_ns)
         rows[in_time:] = [row for row in rows[in_time:] if row[2] in ENDINGS]
-        begun_ns = self._begun_ns
+        begun_ns = self.begun_ns
         if begun_ns:  # Not in a simulation, whose clock begins at 0.
             rows = [(row[0] - begun_ns, *row[1:]) for row in rows]
         events = [Event(*row) for row in rows]

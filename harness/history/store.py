@@ -52,6 +52,7 @@ class Writer:
             ) from error
         self._put(MAGIC)
         self._batch(about)
+        self._events_begin = self._file.tell()
 
     def _put(self, data: bytes) -> None:
         rest = memoryview(data)
@@ -74,6 +75,16 @@ class Writer:
         rest = iter(events)
         while batch := list(islice(rest, BATCH_EVENTS)):
             self._batch(batch)
+
+    def begin_anew(self) -> None:
+        """Take back all events."""
+        self._file.seek(self._events_begin)
+        self._file.truncate()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing more can be written: it is closed, or a write has failed."""
+        return self._file.closed
 
     def close(self) -> None:
         """Write the end mark and close the file."""

@@ -1,6 +1,6 @@
-"""What the world of threads lets faults do: what is between nodes, or in what they are given.
+"""What the real worlds let faults do: what is between nodes, or in what they are given.
 
-A thread cannot be ended from outside, nor stopped, so nothing that needs power over a node.
+Of power over a node a thread gives none, since it cannot be ended from outside, nor stopped.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def relayed(scenario: Scenario) -> list[Pair]:
     ]
 
 
-class ThreadsReach:
-    """See the top of this file, and `faults.Reach` for what each method means.
+class RealReach:
+    """What threads and processes have in common; see `faults.Reach` for what each method means.
 
     Args:
         is_alive: Whether a node runs, by its name.
@@ -76,9 +76,15 @@ class ThreadsReach:
         return max(0.0, self._due[0][0] - time.monotonic()) if self._due else None
 
     def obey(self) -> None:
-        pass  # Nothing that threads can do is done to a node from outside.
+        pass  # What is done to a process it suffers at once, and to a thread nothing is done.
 
     def _cannot(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise HarnessBug("a fault that threads cannot do was not refused before the run")
+        raise HarnessBug("a fault that this world cannot do was not refused before the run")
 
-    crash = start = stall = resume = skew = _cannot
+    skew = _cannot
+
+
+class ThreadsReach(RealReach):
+    """The reach of the world `threads`."""
+
+    crash = start = stall = resume = RealReach._cannot

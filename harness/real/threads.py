@@ -4,28 +4,23 @@ Brokers, workers and servers have a context each, as they would as processes, an
 clients share one, so that a thousand of them need no thousand I/O threads. Over
 inproc all share one, because an inproc name lives in its context.
 
-In the end the contexts are terminated, so that every call of every node returns;
-threads are joined, sockets closed, folders removed, also after a failure and after
-Ctrl-C. What a node left behind is written down.
+In the end all of them are ended (`resident.py`) and folders removed, also after a failure
+and after Ctrl-C.
 """
 
 from __future__ import annotations
 
 import gc
 import shutil
-import sys
 import threading
-import time
-import traceback
-from collections.abc import Callable
 from typing import Any
 
 import zmq
 
-from ..conduct import START_TIMEOUT_S, STOP_TIMEOUT_S, Conductor, Progress
-from ..endpoints import Endpoints, private_folder
-from ..errors import MisuseError, ReqrepError
+from ..conduct import START_TIMEOUT_S, STOP_TIMEOUT_S, Progress
+from ..endpoints import private_folder
 from ..history.recorder import Recorder
+from ..life import Life
 from ..node import Node
 from ..pattern import Role
 from ..scenario import Scenario
@@ -33,16 +28,17 @@ from ..seam import proxy
 from ..seam.monitor import MonitorHub
 from ..seam.patches import installed
 from ..seam.recording import RecordingSeat
-from ..seam.seat import Seat
+from ..seam.seat import Place
 from ..seam.tap import Tap
-from .reach import ThreadsReach, able, relayed
-from .relay import Relay
+from .reach import ThreadsReach, able
+from .resident import Resident, end
+from .world import RealWorld
 
 MAX_SOCKETS = 60_000
 """Of one context; libzmq's own limit of 1,023 is too small for a thousand clients."""
 
 
-class ThreadsWorld(Conductor):
+class ThreadsWorld(RealWorld):
     """One run in threads.
 
     Args:
@@ -63,29 +59,16 @@ class ThreadsWorld(Conductor):
         start_timeout_s: float = START_TIMEOUT_S,
         stop_timeout_s: float = STOP_TIMEOUT_S,
     ) -> None:
-        self._folder = private_folder() if transport == "ipc" else None
+        folder = private_folder() if transport == "ipc" else None
         super().__init__(
-            scenario,
-            Endpoints(transport, scenario.pattern, self._folder),
-            recorder,
-            progress,
-            clock=recorder.elapsed_ns,
-            changed=threading.Condition(),
-            make_flag=threading.Event,
-            start_timeout_s=start_timeout_s,
-            stop_timeout_s=stop_timeout_s,
+            scenario, transport, folder, recorder, progress, start_timeout_s, stop_timeout_s
         )
         self._contexts: list[zmq.Context[Any]] = []
         self._shared: zmq.Context[Any] | None = None
-        self._threads: dict[str, threading.Thread] = {}
+        self._residents: dict[str, Resident] = {}
         self._hub: MonitorHub | None = None
-        self._relay = Relay(relayed(scenario), scenario.seed, self._folder, self._relay_failed)
-        reach = ThreadsReach(self._is_alive, self.visit, self._wake, self._relay)
-        try:
-            self._expect_faults("threads", able, reach)
-        except MisuseError:
-            self._clear()
-            raise
+        reach = ThreadsReach(self._is_alive, self.visit, self.advanced, self._relay)
+        self._expect_faults("threads", able, reach)
 
     def run(self) -> None:
         """Run the scenario once.
@@ -95,6 +78,8 @@ class ThreadsWorld(Conductor):
             MisuseError: The plan cannot be carried out, as when its bodies cannot be made.
             KeyboardInterrupt: The user stopped the run; everything was cleaned up.
         """
+        if self._folder is not None:
+            self._folder.mkdir(mode=0o700)
         try:
             with installed():
                 try:
@@ -111,43 +96,24 @@ class ThreadsWorld(Conductor):
                     gc.unfreeze()
         finally:
             self._relay.close()
-            self._clear()
-
-    def _clear(self) -> None:
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
 
     def watch(self, tap: Tap, socket: zmq.Socket[Any]) -> None:
         """Listen to the connections of a socket."""
         assert self._hub is not None
         self._hub.watch(tap, socket)
 
-    def way_in(self, node: str, endpoint: str) -> str:
-        """Through the relay, where a fault is to get at the connection."""
-        binder = self._endpoints.binder_of(endpoint)
-        return endpoint if binder is None else self._relay.way_in(node, binder, endpoint)
-
-    def meant(self, endpoint: str) -> str:
-        """See `RecordingListener`."""
-        return self._relay.meant(endpoint)
-
-    def _wake(self) -> None:
-        """Let the conductor look around."""
-        with self._changed:
-            self._changed.notify_all()
-
-    def _relay_failed(self, error: ReqrepError) -> None:
-        """Nothing gets through any more: the run ends with that."""
-        self._error = self._error or error
-
     # --- how nodes live -------------------------------------------------------
 
-    def _make_seat(self, name: str, role: Role) -> Seat:
+    def _make_seat(self, name: str, role: Role) -> Place:
         if role.name == "client" or self._endpoints.transport == "inproc":
             owner = self._shared = self._shared or self._new_context()
         else:
             owner = self._new_context()
-        return RecordingSeat(name, self.recorder, owner, self)
+        seat = RecordingSeat(name, self.recorder, owner, self)
+        self._residents[name] = Resident(seat)
+        return seat
 
     def _new_context(self) -> zmq.Context[Any]:
         context: zmq.Context[Any] = zmq.Context()
@@ -155,81 +121,36 @@ class ThreadsWorld(Conductor):
         self._contexts.append(context)
         return context
 
-    def _context_of(self, node: Node) -> Any:
-        assert isinstance(node.seat, RecordingSeat)
-        return node.seat.context
-
-    def _launch(self, node: Node, life: Callable[[], None]) -> None:
-        thread = threading.Thread(target=life, name=f"reqrep-{node.name}", daemon=True)
-        self._threads[node.name] = thread
-        thread.start()
+    def _launch(self, node: Node, arguments: list[Any]) -> None:
+        resident = self._residents[node.name]
+        seat = resident.seat
+        life = Life(self, node, seat, [seat.context, *arguments])
+        resident.thread = threading.Thread(
+            target=life.live, name=f"reqrep-{node.name}", daemon=True
+        )
+        resident.thread.start()
 
     def _is_alive(self, name: str) -> bool:
-        return name in self._threads and self._threads[name].is_alive()
+        resident = self._residents.get(name)
+        return resident is not None and resident.thread is not None and not resident.has_ended
 
     def _has_ended(self, node: Node) -> bool:
-        thread = self._threads.get(node.name)
-        return thread is not None and not thread.is_alive()
+        return self._residents[node.name].has_ended
 
     def _join(self, node: Node, timeout_s: float) -> None:
-        thread = self._threads.get(node.name)
-        if thread is not None:
-            thread.join(timeout_s)
+        self._residents[node.name].join(timeout_s)
 
     def _stack_of(self, node: Node) -> str:
-        thread = self._threads.get(node.name)
-        frame = sys._current_frames().get(thread.ident or 0) if thread is not None else None
-        if frame is None:
-            return "(it has ended)"
-        return "".join(traceback.format_stack(frame)[-6:])
+        return self._residents[node.name].stack
 
     # --- the end --------------------------------------------------------------
 
     def _stop(self) -> None:
-        deadline = time.monotonic() + self._stop_timeout_s
         proxy.settle(self.recorder, self._stop_timeout_s)
         self.recorder.stop()
-        for node in self._nodes.values():
-            node.seat.stop()
-        for flag in self.stopping, self._go, self._finished:
+        residents = list(self._residents.values())
+        for resident in residents:
+            resident.seat.stop()
+        for flag in self.stopping, self.go, self.finished:
             flag.set()
-        terminators = [
-            threading.Thread(target=context.term, name="reqrep-term", daemon=True)
-            for context in self._contexts
-        ]
-        for terminator in terminators:
-            terminator.start()
-        for node in self._nodes.values():
-            self._join(node, max(0.0, deadline - time.monotonic()))
-            if node.name in self._threads and not self._has_ended(node):
-                node.seat.note("stuck", text=self._stack_of(node))
-        for node in self._nodes.values():
-            for tap in node.seat.taps:  # Threads that the program started end as well.
-                if tap.thread is not self._threads.get(node.name):
-                    tap.thread.join(max(0.0, deadline - time.monotonic()))
-            # The sockets of a thread that is stuck are its own.
-            node.seat.close_sockets(of=lambda thread: not thread.is_alive())
-        if self._hub is not None:
-            self._hub.close()
-        for terminator, context in zip(terminators, self._contexts, strict=True):
-            terminator.join(max(0.5, deadline - time.monotonic()))
-            if terminator.is_alive():
-                self._blame_for(context)
-
-    def _blame_for(self, context: zmq.Context[Any]) -> None:
-        """A context that does not end: a socket is open, or was closed with messages unsent."""
-        nodes = [node for node in self._nodes.values() if node.seat.address == context.underlying]
-        for node in nodes:
-            for tap in node.seat.taps:
-                if tap.thread.is_alive() and tap.thread is not self._threads.get(node.name):
-                    text = f"its thread {tap.thread.name} did not end and has a socket open"
-                    node.seat.note("left", text=text)
-                    return
-        for node in nodes:
-            if self._has_ended(node):
-                node.seat.note(
-                    "left",
-                    text="its context does not end: a socket was closed with LINGER -1 while "
-                    "messages to a peer that is gone were unsent",
-                )
-                return
+        end(residents, self._contexts, self._hub, self._stop_timeout_s)

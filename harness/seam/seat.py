@@ -42,7 +42,35 @@ class Listener(Protocol):
         """Whether an endpoint belongs to the run, and not to a node alone."""
 
 
-class Seat(ABC):
+class Place:
+    """The place of a node in a run: its name, and where its events go.
+
+    Args:
+        node: Its name.
+        recorder: Where its events go.
+    """
+
+    def __init__(self, node: str, recorder: Recorder) -> None:
+        self.node = node
+        self.recorder = recorder
+        self._append = recorder.append
+        self._clock = recorder.clock
+
+    def note(
+        self,
+        kind: str,
+        op: str = "",
+        frames: Sequence[bytes] = (),
+        text: str = "",
+        number: int = 0,
+    ) -> None:
+        """Write down an event of the node, now."""
+        self._append(
+            (self._clock(), self.node, kind, 0, op, kept(frames) if frames else (), text, number)
+        )
+
+
+class Seat(Place, ABC):
     """One node, as the seam sees it; a world has its own kind.
 
     Args:
@@ -56,8 +84,7 @@ class Seat(ABC):
     """
 
     def __init__(self, node: str, recorder: Recorder, listener: Listener) -> None:
-        self.node = node
-        self.recorder = recorder
+        super().__init__(node, recorder)
         self.listener = listener
         self.taps: list[Tap] = []
         self.stopping = False
@@ -65,8 +92,6 @@ class Seat(ABC):
         self._eterms = 0
         self._held: list[zmq.Socket[Any]] = []
         self._instances: dict[type, zmq.Context[Any]] = {}
-        self._append = recorder.append
-        self._clock = recorder.clock
 
     # --- what a world defines -------------------------------------------------
 
@@ -90,19 +115,6 @@ class Seat(ABC):
         """Open a socket, or the shadow of one, in place of pyzmq's compiled `__init__`."""
 
     # --- what all have in common ----------------------------------------------
-
-    def note(
-        self,
-        kind: str,
-        op: str = "",
-        frames: Sequence[bytes] = (),
-        text: str = "",
-        number: int = 0,
-    ) -> None:
-        """Write down an event of the node, now."""
-        self._append(
-            (self._clock(), self.node, kind, 0, op, kept(frames) if frames else (), text, number)
-        )
 
     def has_made(self, context: Any) -> None:
         """The node has made a context of its own."""

@@ -36,7 +36,10 @@ def test_the_mended_program_is_said_to_be_fixed(path: Path, tmp_path: Path) -> N
     assert seen.fate == "fixed", seen.why
 
 
-REAL = {"threads": ("cut", "delay", "hold", "late", "raises", "reset", "stranger")}
+REAL = {
+    "threads": ("cut", "delay", "hold", "late", "raises", "reset", "stranger"),
+    "processes": tuple(sorted(set(KINDS) - {"noop", "skew"})),
+}
 """The kinds that each real world can do over tcp."""
 
 

@@ -1,1 +1,1 @@
-"""The real worlds: what stands between their nodes, and what it does to them."""
+"""The real worlds: real sockets, processes and signals, and what stands between the nodes."""

@@ -197,6 +197,7 @@ def test_ctrl_c_while_links_are_broken_leaves_nothing(
             _thread.interrupt_main()
 
     folder = private_folder()
+    folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     before = sorted(thread.name for thread in threading.enumerate())
     plan = Hold("service", at=Upon("taken", count=5)), Cut("service", at=0.1)

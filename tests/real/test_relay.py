@@ -84,6 +84,7 @@ class Stage:
 @pytest.fixture
 def folder() -> Iterator[Path]:
     made = private_folder()
+    made.mkdir()
     yield made
     assert [path.name for path in made.iterdir() if path.name.startswith("relay")] == []
     for path in made.iterdir():

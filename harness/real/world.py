@@ -1,0 +1,61 @@
+"""What the real worlds have in common: the machine's own time, a folder, and the relay."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from ..conduct import Conductor, Progress
+from ..endpoints import Endpoints
+from ..history.recorder import Recorder
+from ..scenario import Scenario
+from .reach import relayed
+from .relay import Relay
+
+
+class RealWorld(Conductor):
+    """One run on real sockets; a world says how nodes live in it.
+
+    Args:
+        scenario: What is run.
+        transport: `inproc`, `ipc` or `tcp`.
+        folder: Where the files of the run lie; made when it begins. None if it has none.
+        recorder: Where it is written down.
+        progress: Called now and then with the drivers of the clients, while the load runs.
+        start_timeout_s, stop_timeout_s: See the constants of `conduct.py`.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        transport: str,
+        folder: Path | None,
+        recorder: Recorder,
+        progress: Progress | None,
+        start_timeout_s: float,
+        stop_timeout_s: float,
+    ) -> None:
+        lies_in = folder if transport == "ipc" else None
+        super().__init__(
+            scenario,
+            Endpoints(transport, scenario.pattern, lies_in),
+            recorder,
+            progress,
+            clock=recorder.elapsed_ns,
+            changed=threading.Condition(),
+            make_flag=threading.Event,
+            start_timeout_s=start_timeout_s,
+            stop_timeout_s=stop_timeout_s,
+        )
+        self._folder = folder
+        # When nothing gets through any more, the run ends with what the relay says.
+        self._relay = Relay(relayed(scenario), scenario.seed, lies_in, self.blame)
+
+    def way_in(self, node: str, endpoint: str) -> str:
+        """Through the relay, where a fault is to get at the connection."""
+        binder = self._endpoints.binder_of(endpoint)
+        return endpoint if binder is None else self._relay.way_in(node, binder, endpoint)
+
+    def meant(self, endpoint: str) -> str:
+        """See `RecordingListener`."""
+        return self._relay.meant(endpoint)
