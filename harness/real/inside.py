@@ -36,9 +36,9 @@ from ..seam.recording import RecordingSeat
 from ..seam.seat import Seat
 from ..seam.tap import Tap
 from ..service import Notes
+from .channel import Begin, Channel, Tag, begin_of, decode
 from .programs import unpack
 from .resident import Resident, end
-from .wire import Begin, Tag, Wire, begin_of, decode
 
 TICK_S = 0.05
 """How often a client that pipelines tells how far it is."""
@@ -66,7 +66,7 @@ def begin(connection: socket, scenario: Scenario, number: int) -> NoReturn:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     faulthandler.enable()
-    Inside(Wire(connection), scenario, number).run()
+    Inside(Channel(connection), scenario, number).run()
 
 
 class Outbox(Recorder):
@@ -124,21 +124,21 @@ class Inside:
     """The run, as its one node sees it, and who listens to the node; see `life.Run`.
 
     Args:
-        wire: To the harness.
+        channel: To the harness.
         scenario: What is run.
         number: Of this process.
     """
 
-    def __init__(self, wire: Wire, scenario: Scenario, number: int) -> None:
+    def __init__(self, channel: Channel, scenario: Scenario, number: int) -> None:
         self.scenario = scenario
         self.go = threading.Event()
         self.finished = threading.Event()
         self.stopping = threading.Event()
         self.load_begun_ns = 0
-        self._wire = wire
+        self._channel = channel
         self._number = number
         self._news = poll()
-        self._news.register(wire.connection, POLLIN)
+        self._news.register(channel.connection, POLLIN)
         self._questions = count(1)
         self._answers: dict[int, Any] = {}
         self._answered = threading.Condition()
@@ -198,7 +198,7 @@ class Inside:
     def say(self, tag: Tag, content: Any = None, number: int = 0) -> None:
         """Tell the harness something."""
         try:
-            self._wire.send(tag, content, number)
+            self._channel.send(tag, content, number)
         except OSError:
             os._exit(EXIT_ORPHANED)
 
@@ -214,8 +214,8 @@ class Inside:
     # --- from the harness -------------------------------------------------------
 
     def _hear(self) -> None:
-        while self._has_news() and self._wire.read():
-            for tag, number, data in self._wire.messages():
+        while self._has_news() and self._channel.read():
+            for tag, number, data in self._channel.messages():
                 self._take(Tag(tag), number, data)
         os._exit(EXIT_ORPHANED)
 

@@ -1,7 +1,7 @@
 """The world `processes`: each node an operating-system process, on real libzmq over ipc or tcp.
 
 The harness forks nobody itself: a nursery does (`nursery.py`), and hands each child one end of a
-socket to the harness (`wire.py`). What a node does in its process stands in `inside.py`; each row
+socket to the harness (`channel.py`). What a node does in its process stands in `inside.py`; each row
 of its history comes here the moment it is written, so a node that is killed loses nothing
 but what it had not written. One thread hears all of them (`switchboard.py`).
 
@@ -31,11 +31,11 @@ from ..pattern import Role
 from ..scenario import Scenario
 from ..seam.seat import Place
 from . import programs
+from .channel import Begin, Tag, decode, row_of
 from .process import Process, death_of
 from .programs import check_findable, pack
 from .signals import ABLE, ProcessesReach
 from .switchboard import Switchboard
-from .wire import Begin, Tag, decode, row_of
 
 FAULT_TICK_S = 0.005
 """How often a conductor looks around when there are faults that may be due."""
