@@ -188,5 +188,6 @@ class Chaos:
         if self._standing.pop(number, None) is None:
             return
         link, node = fault.where
-        fault.heal(self._scene)
+        # Told first: in a real world what it kept back goes on while this is still being written.
         self._note(node or link or "network", "healed", text=repr(fault), number=number)
+        fault.heal(self._scene)

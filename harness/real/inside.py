@@ -36,7 +36,7 @@ from ..seam.recording import RecordingSeat
 from ..seam.seat import Seat
 from ..seam.tap import Tap
 from ..service import Notes
-from .line import Begin, Line, Tag, begin_of, decode
+from .channel import Begin, Channel, Tag, begin_of, decode
 from .programs import unpack
 from .resident import Resident, end
 
@@ -46,8 +46,8 @@ TICK_S = 0.05
 NUMBERS_APART = 10_000
 """The numbers of a process's sockets are its own number, and so on in steps of this."""
 
-CLOCK_QUESTIONS = 3
-"""How often the clock is compared; the answer that came soonest counts."""
+CLOCK_QUESTIONS = 50
+"""How often clocks that differ are compared; the answer that came soonest counts."""
 
 _CROSSINGS = frozenset({"send", "recv"})
 """Rows that pass a point only when they carry an op."""
@@ -66,7 +66,7 @@ def begin(connection: socket, scenario: Scenario, number: int) -> NoReturn:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     faulthandler.enable()
-    Inside(Line(connection), scenario, number).run()
+    Inside(Channel(connection), scenario, number).run()
 
 
 class Outbox(Recorder):
@@ -124,21 +124,21 @@ class Inside:
     """The run, as its one node sees it, and who listens to the node; see `life.Run`.
 
     Args:
-        line: To the harness.
+        channel: To the harness.
         scenario: What is run.
         number: Of this process.
     """
 
-    def __init__(self, line: Line, scenario: Scenario, number: int) -> None:
+    def __init__(self, channel: Channel, scenario: Scenario, number: int) -> None:
         self.scenario = scenario
         self.go = threading.Event()
         self.finished = threading.Event()
         self.stopping = threading.Event()
         self.load_begun_ns = 0
-        self._line = line
+        self._channel = channel
         self._number = number
         self._news = poll()
-        self._news.register(line.connection, POLLIN)
+        self._news.register(channel.connection, POLLIN)
         self._questions = count(1)
         self._answers: dict[int, Any] = {}
         self._answered = threading.Condition()
@@ -187,8 +187,8 @@ class Inside:
             half_ns = (time.monotonic_ns() - asked_ns) // 2 + 1
             if not turn or half_ns < doubt_ns:
                 offset_ns, doubt_ns = theirs_ns - asked_ns - half_ns, half_ns
-        if abs(offset_ns) <= doubt_ns:
-            return time.monotonic_ns
+            if abs(offset_ns) <= doubt_ns:
+                return time.monotonic_ns
 
         def clock() -> int:
             return time.monotonic_ns() + offset_ns
@@ -200,7 +200,7 @@ class Inside:
     def say(self, tag: Tag, content: Any = None, number: int = 0) -> None:
         """Tell the harness something."""
         try:
-            self._line.send(tag, content, number)
+            self._channel.send(tag, content, number)
         except OSError:
             os._exit(EXIT_ORPHANED)
 
@@ -216,8 +216,8 @@ class Inside:
     # --- from the harness -------------------------------------------------------
 
     def _hear(self) -> None:
-        while self._has_news() and self._line.read():
-            for tag, number, data in self._line.messages():
+        while self._has_news() and self._channel.read():
+            for tag, number, data in self._channel.messages():
                 self._take(Tag(tag), number, data)
         os._exit(EXIT_ORPHANED)
 

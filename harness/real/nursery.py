@@ -21,7 +21,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from .line import decode, encode
+from .channel import decode, encode
 from .programs import unpack
 
 BOOT = "import sys; sys.path[:] = eval(sys.argv[1]); from reqrep.harness.real import nursery; nursery.main()"
@@ -96,23 +96,23 @@ class Nursery:
             self._bear(number, name, descriptors[0])
         return True
 
-    def _bear(self, number: int, name: str, line: int) -> None:
+    def _bear(self, number: int, name: str, channel: int) -> None:
         """Fork a node."""
         try:
             pid = os.fork()
         except OSError as error:
-            os.close(line)
+            os.close(channel)
             self._connection.send(encode(["unborn", number, error.strerror]))
             return
         if not pid:
-            self._become(number, name, line)
-        os.close(line)
+            self._become(number, name, channel)
+        os.close(channel)
         descriptor = os.pidfd_open(pid)
         self._pids[descriptor] = number, pid
         self._selector.register(descriptor, selectors.EVENT_READ)
         socket.send_fds(self._connection, [encode(["born", number, pid])], [descriptor])
 
-    def _become(self, number: int, name: str, line: int) -> None:
+    def _become(self, number: int, name: str, channel: int) -> None:
         """What the child does; it never returns."""
         try:
             os.setpgid(0, 0)
@@ -123,7 +123,7 @@ class Nursery:
             with output_of(self._folder, number, name).open("wb") as output:
                 os.dup2(output.fileno(), 1)
                 os.dup2(output.fileno(), 2)
-            self._begin(socket.socket(fileno=line), self._scenario, number)
+            self._begin(socket.socket(fileno=channel), self._scenario, number)
         except BaseException:
             traceback.print_exc()
             sys.stderr.flush()

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..history.event import DIED
 from ..node import Node
-from .line import Line, Tag
+from .channel import Channel, Tag
 from .nursery import output_of
 
 DEATH_MS = 2000
@@ -81,7 +81,7 @@ class Process:
     def __init__(self, number: int, node: Node, connection: socket, folder: Path) -> None:
         self.number = number
         self.node = node
-        self.line = Line(connection)
+        self.channel = Channel(connection)
         self.driver = FarDriver()
         self.has_ended = False
         self.has_exited = False
@@ -106,7 +106,7 @@ class Process:
     def say(self, tag: Tag, content: Any = None, number: int = 0) -> None:
         """Tell the process something, if it is there to hear it."""
         try:
-            self.line.send(tag, content, number)
+            self.channel.send(tag, content, number)
         except OSError:
             pass
 
@@ -156,7 +156,7 @@ class Process:
     def close(self) -> None:
         """It is no more, or the harness has done with it."""
         self.has_exited = True
-        self.line.close()
+        self.channel.close()
         with self._lock:
             if self._descriptor is not None:
                 os.close(self._descriptor)

@@ -1,7 +1,7 @@
 """The world `processes`: each node an operating-system process, on real libzmq over ipc or tcp.
 
 The harness forks nobody itself: a nursery does (`nursery.py`), and hands each child one end of a
-socket to the harness (`line.py`). What a node does in its process stands in `inside.py`; each row
+socket to the harness (`channel.py`). What a node does in its process stands in `inside.py`; each row
 of its history comes here the moment it is written, so a node that is killed loses nothing
 but what it had not written. One thread hears all of them (`switchboard.py`).
 
@@ -30,7 +30,7 @@ from ..pattern import Role
 from ..scenario import Scenario
 from ..seam.seat import Place
 from . import programs
-from .line import Begin, Tag, decode, row_of
+from .channel import Begin, Tag, decode, row_of
 from .process import Process, death_of
 from .programs import check_findable, pack
 from .signals import ProcessesReach, able

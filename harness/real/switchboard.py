@@ -15,7 +15,7 @@ from typing import Protocol
 
 from ..errors import HarnessBug, NodeFailed, ReqrepError
 from ..node import Node
-from .line import Tag, decode, encode
+from .channel import Tag, decode, encode
 from .nursery import BOOT
 from .process import Process, tail_of
 
@@ -143,7 +143,7 @@ class Switchboard:
                     if key.data is None:
                         if not self._hear_nursery():
                             return
-                    elif not key.data.has_exited and not key.data.line.read():
+                    elif not key.data.has_exited and not key.data.channel.read():
                         self._selector.unregister(key.fileobj)  # It ends, which the nursery tells.
                     else:
                         self._pass_on(key.data)
@@ -158,7 +158,7 @@ class Switchboard:
                     self._bury(process, None)
 
     def _pass_on(self, process: Process) -> None:
-        for tag, number, content in process.line.messages():
+        for tag, number, content in process.channel.messages():
             self._hearer.said(process, Tag(tag), number, content)
 
     def _hear_nursery(self) -> bool:
@@ -193,12 +193,12 @@ class Switchboard:
     def _bury(self, process: Process, status: int | None) -> None:
         """A process is no more: what it had still to say, its kernel has."""
         try:
-            while process.line.read(socket.MSG_DONTWAIT):
+            while process.channel.read(socket.MSG_DONTWAIT):
                 self._pass_on(process)
         except BlockingIOError:
             pass  # Somebody whom it has started holds its end.
         try:
-            self._selector.unregister(process.line.connection)
+            self._selector.unregister(process.channel.connection)
         except KeyError:
             pass  # Its end was heard before.
         process.close()

@@ -458,13 +458,13 @@ def test_the_kinds_are_listed_with_an_example_each() -> None:
     assert result.exit_code == 0
     for kind in reqrep.harness.faults.KINDS.values():
         assert f"--fault {kind.example}" in result.output
-    for kind, places in (
+    for name, places in (
         ("cut", "over ipc and tcp: simulated, threads; processes"),
         ("stall", "simulated, processes"),
         ("late", "simulated, threads, processes"),
         ("skew", "simulated"),
     ):
-        assert re.search(rf"{kind}:.* \({places}\)$", result.output, re.M), kind
+        assert re.search(rf"{name}:.* \({places}\)$", result.output, re.M), name
 
 
 def test_a_promise_is_listed_with_the_faults_that_it_covers() -> None:

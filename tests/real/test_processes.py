@@ -51,6 +51,9 @@ run = partial(reqrep.run, world="processes")
 
 slow = pytest.mark.slow
 
+OFF_NS = 20_000_000
+"""By how much two clocks may seem to differ on a busy machine, in nanoseconds."""
+
 TIMEOUT_S = 20
 """How long what must happen may take on a busy machine."""
 
@@ -143,10 +146,9 @@ class TestRuns:
         history = recorder.history({})
         assert 0 < history.events[0].time_ns < history.events[-1].time_ns < TIMEOUT_S * 10**9
         for op in history.ops:
-            kinds = [event.kind for event in history.story(op)]
-            assert kinds == [
-                "invoke", "send", "recv", "execute", "executed", "send", "recv", "ok",
-            ]  # fmt: skip
+            asked, *_, answered = (e for e in history.story(op) if e.node == "client-0")
+            for event in history.story(op):
+                assert asked.time_ns - OFF_NS < event.time_ns < answered.time_ns + OFF_NS
 
     def test_a_message_longer_than_any_buffer_between_processes_is_told_whole(self) -> None:
         report = run(scenario(requests=2, client=programs.Giant, timeout_s=10))

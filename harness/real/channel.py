@@ -78,7 +78,7 @@ class Begin(msgspec.Struct, array_like=True):
 begin_of = msgspec.msgpack.Decoder(Begin).decode
 
 
-class Line:
+class Channel:
     """One end.
 
     Args:
