@@ -58,18 +58,23 @@ class Journal:
         Raises:
             MisuseError: The file cannot be written.
         """
-        new = self._recorder.rows_from(self._taken)
-        self._taken += len(new)
-        rows = sorted(self._waiting + new, key=itemgetter(0))
+        rows = self._take()
         due = bisect_right(rows, self._recorder.clock() - HORIZON_NS, key=itemgetter(0))
         self._waiting = rows[due:]
         if not due:
             return
         begun_ns = self._recorder.begun_ns
-        self._is_in_order &= rows[0][0] >= self._latest_ns
         self._latest_ns = rows[due - 1][0]
         self._writer.write(Event(row[0] - begun_ns, *row[1:]) for row in rows[:due])
         self._written += due
+
+    def _take(self) -> list[Row]:
+        """All that has come and is not written yet, in order of time."""
+        new = self._recorder.rows_from(self._taken)
+        self._taken += len(new)
+        rows = sorted(self._waiting + new, key=itemgetter(0))
+        self._is_in_order &= not rows or rows[0][0] >= self._latest_ns
+        return rows
 
     def finish(self, history: History) -> None:
         """Complete the file with the history of the whole run, and close it.
@@ -79,6 +84,7 @@ class Journal:
         """
         if self._writer.is_closed:
             return  # It could not be written before, which has ended the run.
+        self._take()  # It may be late as well.
         if not self._is_in_order:
             self._writer.begin_anew()
             self._written = 0
