@@ -129,7 +129,8 @@ class Conductor(ABC):
             scene = Scene(self.pattern, self.scenario.nodes, reach)
             points = Points(self.pattern)
             self._chaos = Chaos(self.scenario.faults, scene, points, self.recorder.note)
-            self.recorder.watch(self._chaos.watch)
+            if self._chaos.has_to_watch:
+                self.recorder.watch(self._chaos.watch)
 
     # --- what a world defines -------------------------------------------------
 

@@ -98,6 +98,11 @@ class Chaos:
         """Whether there are faults that do something to services."""
         return any(isinstance(fault, OnService) for _, fault in self._faults)
 
+    @property
+    def has_to_watch(self) -> bool:
+        """Whether any fault depends on what the nodes do; to look at each row costs time."""
+        return any(isinstance(fault.at, Upon) or fault.tells_itself for _, fault in self._faults)
+
     # --- when -----------------------------------------------------------------
 
     def watch(self, row: tuple[Any, ...]) -> None:

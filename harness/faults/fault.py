@@ -9,6 +9,7 @@ To add a kind, copy `noop.py`, and put the class into `__init__.py`.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
@@ -88,10 +89,8 @@ class Fault(Value, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not isinstance(self.at, Upon):
             require_at_least(0, f"{self.name}.at", self.at)
-        for field in msgspec.structs.fields(self):
-            if field.name in ("link", "node"):
-                kinds = (str,) if field.required else (str, None)
-                require_kind(f"{self.name}.{field.name}", getattr(self, field.name), *kinds)
+        for name, kinds in _places(type(self)):
+            require_kind(f"{self.name}.{name}", getattr(self, name), *kinds)
 
     @property
     def name(self) -> str:
@@ -124,6 +123,19 @@ class Fault(Value, frozen=True, kw_only=True):
 
     def heal(self, scene: Scene) -> None:
         """Make it good again; only called after `strike`."""
+
+
+@cache
+def _places(kind: type[Fault]) -> list[tuple[str, tuple[type | None, ...]]]:
+    """The fields of a kind that name a link or a node, and what they may be.
+
+    To ask msgspec for the fields costs as much as a good part of a run.
+    """
+    return [
+        (field.name, (str,) if field.required else (str, None))
+        for field in msgspec.structs.fields(kind)
+        if field.name in ("link", "node")
+    ]
 
 
 def kind_of(kind: type[Fault]) -> str:
