@@ -65,7 +65,7 @@ def begin(connection: socket, scenario: Scenario, number: int) -> NoReturn:
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    faulthandler.enable()
+    faulthandler.enable(all_threads=False)
     Inside(Channel(connection), scenario, number).run()
 
 
