@@ -86,6 +86,11 @@ class ProcessesWorld(RealWorld):
                 "the transport is 'inproc', which does not reach from one process to another; use "
                 "ipc or tcp, or the world threads"
             )
+        if not hasattr(os, "pidfd_open"):
+            raise MisuseError(
+                "the world processes needs Linux, whose processes can be named without a mistake "
+                "(pidfd_open); use the world threads"
+            )
         if programs.is_here_for_them:
             raise MisuseError(
                 "this script runs its fleet while it is only loaded for its programs, in an "

@@ -279,6 +279,13 @@ class TestFaults:
         (verdict,) = (v for v in run(right).verdicts if v.property == "state-machine")
         assert verdict.outcome == "holds"
 
+    def test_a_system_whose_processes_cannot_be_named_is_refused(
+        self, monkeypatch: pytest.MonkeyPatch, folder: Path
+    ) -> None:
+        monkeypatch.delattr(os, "pidfd_open")
+        with pytest.raises(MisuseError, match="needs Linux"):
+            run(scenario())
+
     def test_a_fault_that_no_process_can_do_is_refused_by_name(self, folder: Path) -> None:
         with pytest.raises(MisuseError, match="the world processes over ipc cannot do 'skew'"):
             run(scenario(Skew("client-0", 60)))
