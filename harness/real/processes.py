@@ -22,7 +22,7 @@ from typing import Any
 from .. import errors
 from ..conduct import START_TIMEOUT_S, STOP_TIMEOUT_S, Progress
 from ..endpoints import private_folder
-from ..errors import HarnessBug, MisuseError
+from ..errors import HarnessBug, MisuseError, NodeFailed
 from ..history.event import OUTCOMES
 from ..history.recorder import Recorder, Row
 from ..node import Node
@@ -243,7 +243,7 @@ class ProcessesWorld(RealWorld):
         elif tag is Tag.CONNECTING:
             tap, endpoint = decode(content)
             self.connecting(node.seat, process.tap(tap), endpoint)
-            answer([process.tap(tap).serves_link, self.way_in(node.name, endpoint)])
+            answer([process.tap(tap).serves_link, self._way_of(node, endpoint)])
         elif tag is Tag.UNWATCHED:
             self.unwatched(process.tap(decode(content)))
         elif tag is Tag.MADE:
@@ -262,6 +262,14 @@ class ProcessesWorld(RealWorld):
         elif tag is Tag.REPLY:
             process.replies[number] = decode(content)
             self.advanced()
+
+    def _way_of(self, node: Node, endpoint: str) -> str:
+        try:
+            return self.way_in(node.name, endpoint)
+        except OSError as error:
+            what = f"cannot be led through the relay: {error.strerror}; raise the limit (ulimit -n)"
+            self.blame(NodeFailed(node.name, what))
+            return endpoint
 
     def _write(self, process: Process, row: Row) -> None:
         """A row of the history, and what it means for the run."""

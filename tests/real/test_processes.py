@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -285,6 +286,16 @@ class TestFaults:
         monkeypatch.delattr(os, "pidfd_open")
         with pytest.raises(MisuseError, match="needs Linux"):
             run(scenario())
+
+    def test_a_connection_for_which_no_descriptor_is_left_ends_the_run_with_the_way_out(
+        self, monkeypatch: pytest.MonkeyPatch, folder: Path
+    ) -> None:
+        def way_in(world: ProcessesWorld, node: str, endpoint: str) -> str:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+        monkeypatch.setattr(ProcessesWorld, "way_in", way_in)
+        with pytest.raises(NodeFailed, match=r"client-0 cannot be led .* raise the limit"):
+            run(scenario(reqrep.Reset("service", at=0.1)))
 
     def test_a_fault_that_no_process_can_do_is_refused_by_name(self, folder: Path) -> None:
         with pytest.raises(MisuseError, match="the world processes over ipc cannot do 'skew'"):
