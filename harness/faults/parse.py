@@ -2,7 +2,7 @@
 
 A kind, a colon, and fields as `key=value` between commas. `at` is a number of seconds or a
 point of a request's life, with a node and a count where they matter: `at=taken`,
-`at=taken@worker-0`, `at=worked@worker-0#3`.
+`at=taken@worker-0`, `at=worked@worker-0#3`. `role=worker` is the first node of a role, `worker-0`.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ def parse(text: str, kinds: Mapping[str, type[Fault]]) -> Fault:
             raise MisuseError(
                 f"--fault {text!r}: {part!r} is no key=value; write it as {kind.example}"
             )
+        if key == "role" and "node" in kind.__struct_fields__:
+            key, value = "node", f"{value}-0"
         if key not in kind.__struct_fields__:
             raise MisuseError(
                 f"--fault {text!r}: {no_such('field', key, list(kind.__struct_fields__), name)}"

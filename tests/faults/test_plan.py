@@ -90,6 +90,7 @@ def test_every_kind_is_a_public_name() -> None:
         ("delay:least_ms=2,greatest_ms=8", Delay(2, 8)),
         ("hold:node=worker-0,direction=out", Hold(node="worker-0", direction="out")),
         ("crash:node=worker-0,at=taken", Crash("worker-0", at=Upon("taken"))),
+        ("crash:role=worker,at=taken", Crash("worker-0", at=Upon("taken"))),
         (
             "stall:node=worker-1,at=worked@worker-0#3",
             Stall("worker-1", at=Upon("worked", "worker-0", 3)),
@@ -120,6 +121,7 @@ def test_the_example_of_a_kind_can_be_typed_and_fits_a_pattern(kind: type[Fault]
         ("cut:lasts=long", "Expected `float | null`"),
         ("cut:lasts=0", "Cut.lasts is 0.0; it must be more than 0"),
         ("crash:node=worker-0,lasts=1", "there is no field 'lasts' in 'crash'"),
+        ("late:by_s=1,rol=worker", "there is no field 'rol' in 'late'"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_the_way_out(text: str, says: str) -> None:

@@ -264,7 +264,7 @@ class TestFaults:
     def test_a_stranger_comes_and_is_answered(self) -> None:
         report = run(Scenario(reqrep.pattern("broker"), faults=(Stranger("frontend"),)))
         assert report.holds, str(report)
-        assert struck(report).node == "broker-0"
+        assert struck(report).node.startswith(("broker", "worker"))  # Whoever tells it first.
         assert report.history.of("recv", node="stranger-0")
 
     def test_a_defect_is_caught_because_of_a_crash(self) -> None:
