@@ -43,8 +43,16 @@ REAL = {
 """The kinds that each real world can do over tcp."""
 
 
+QUICK = {"threads": REAL["threads"], "processes": ("crash", "reset", "restart", "stall")}
+
+
 @pytest.mark.parametrize(
-    ("kind", "world"), [(kind, world) for world, kinds in REAL.items() for kind in kinds]
+    ("kind", "world"),
+    [
+        pytest.param(kind, world, marks=() if kind in QUICK[world] else pytest.mark.slow)
+        for world, kinds in REAL.items()
+        for kind in kinds
+    ],
 )
 def test_what_was_found_breaks_on_real_sockets_too(kind: str, world: str) -> None:
     (path,) = (path for path in REPLAYS if path.stem == kind)
