@@ -159,7 +159,6 @@ class Scheduler:
         now_ns: The virtual time, from 0.
         current: The task whose turn it is; None in the hub.
         ready: Those that can run, first in first out. To put one there, use `wake`.
-        turns: How many turns there were.
     """
 
     def __init__(self, choices: Choices, step_limit: int = STEP_LIMIT) -> None:
