@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from reqrep.harness.frames import is_shortened, show_frame
 from reqrep.harness.history import Event
 from reqrep.harness.lens import End, Lens
@@ -14,6 +16,10 @@ HELD_UP_MS = 250
 """A request that lies unread for longer, while its server works on another, is held up.
 
 A busy machine was seen to let a thread wait for 189 ms; real work that blocks takes longer."""
+
+
+PAUSES = 64
+"""How many pauses of the machine are kept; those before matter to no request that is open."""
 
 
 class _BrokerChecker(Checker):
@@ -80,6 +86,8 @@ class HeadOfLineChecker(Checker):
     and the end of its service; of a server that calls none it is all that time. A body
     so large that its transfer takes long is left out.
 
+    A time in which the machine stood still, as a real world notes it, counts for nothing.
+
     A fact is a piece of work that took so long that it could have held somebody up.
     """
 
@@ -90,6 +98,10 @@ class HeadOfLineChecker(Checker):
         self._answered: dict[str, Event] = {}
         self._working: dict[str, dict[str, int]] = {}  # node -> op -> since when
         self._worked_ns: dict[str, tuple[int, int]] = {}  # node -> its last long work
+        self._paused_ns: deque[tuple[int, int]] = deque(maxlen=PAUSES)  # The last of the machine.
+
+    def on_paused(self, event: Event) -> None:
+        self._paused_ns.append((event.time_ns, event.time_ns + event.number))
 
     def on_execute(self, event: Event) -> None:
         self._working.setdefault(event.node, {})[event.op] = event.time_ns
@@ -129,10 +141,15 @@ class HeadOfLineChecker(Checker):
 
     def _unread_ns(self, event: Event, begun_ns: int) -> int:
         """How long the message lay unread while its server worked."""
-        if event.node not in self._working:
-            return event.time_ns - begun_ns  # Its work cannot be seen: all time counts.
-        since_ns, until_ns = self._worked_ns.get(event.node, (0, 0))
-        return min(until_ns, event.time_ns) - max(since_ns, begun_ns)
+        until_ns = event.time_ns
+        if event.node in self._working:  # Otherwise its work cannot be seen, and all time counts.
+            worked_ns = self._worked_ns.get(event.node, (0, 0))
+            begun_ns, until_ns = max(begun_ns, worked_ns[0]), min(until_ns, worked_ns[1])
+        paused_ns = sum(
+            max(0, min(until_ns, paused[1]) - max(begun_ns, paused[0]))
+            for paused in self._paused_ns
+        )
+        return until_ns - begun_ns - paused_ns
 
 
 ONE_AT_A_TIME = Property("one-at-a-time", "a worker holds at most one request", OneAtATimeChecker)

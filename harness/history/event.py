@@ -24,6 +24,7 @@
 | `unreachable` | the owner | a ROUTER with ROUTER_MANDATORY had no peer of that routing id |
 | `fault` | what it strikes | the fault `text`, the `number`-th of the plan from 0, strikes: a node, a link, or `network` |
 | `healed` | the same | what it broke is good again |
+| `paused` | `machine` | a real world stood still from here on for `number` ns, all nodes alike |
 | `ownership` | the owner | two threads were in calls on `socket` at once, in a simulation: `text` |
 
 A `send` carries the time just before the call and a `recv` the time just after
@@ -44,8 +45,11 @@ KINDS = (
     "socket", "option", "bind", "connect", "unbind", "disconnect", "link",
     "connected", "disconnected", "close",
     "send", "recv", "dropped", "efsm", "again", "unreachable", "ownership",
-    "fault", "healed",
+    "fault", "healed", "paused",
 )  # fmt: skip
+
+MACHINE = "machine"
+"""The node of events that are nobody's doing."""
 
 DIED = "its process "
 """What the last line of a `crash` begins with where no exception was raised."""

@@ -12,7 +12,6 @@ A crash is SIGKILL, a stall is SIGSTOP. In the end each node ends itself as a th
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable
 from functools import partial
@@ -123,12 +122,9 @@ class ProcessesWorld(RealWorld):
             MisuseError: The plan cannot be carried out, as when its bodies cannot be made.
             KeyboardInterrupt: The user stopped the run; everything was cleaned up.
         """
-        folder = self._folder
-        assert folder is not None
-        folder.mkdir(mode=0o700)
-        try:
-            self._relay.open()
-            self._board = Switchboard(self, folder)
+        assert self._folder is not None
+        with self._premises():
+            self._board = Switchboard(self, self._folder)
             try:
                 self._board.begin(pack(self.scenario))
                 self._seat_nodes()
@@ -136,9 +132,6 @@ class ProcessesWorld(RealWorld):
                 self._load()
             finally:
                 self._stop(self._board)
-        finally:
-            self._relay.close()
-            shutil.rmtree(folder, ignore_errors=True)
 
     # --- how nodes live -------------------------------------------------------
 

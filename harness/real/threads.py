@@ -11,7 +11,6 @@ and after Ctrl-C.
 from __future__ import annotations
 
 import gc
-import shutil
 import threading
 from typing import Any
 
@@ -78,26 +77,18 @@ class ThreadsWorld(RealWorld):
             MisuseError: The plan cannot be carried out, as when its bodies cannot be made.
             KeyboardInterrupt: The user stopped the run; everything was cleaned up.
         """
-        if self._folder is not None:
-            self._folder.mkdir(mode=0o700)
-        try:
-            with installed():
-                try:
-                    self._relay.open()
-                    self._hub = MonitorHub(self.heard)
-                    self._seat_nodes()
-                    self._start()
-                    # A history grows by many objects that live long: the collector need not go
-                    # through all that was there before each time it looks at them.
-                    gc.freeze()
-                    self._load()
-                finally:
-                    self._stop()
-                    gc.unfreeze()
-        finally:
-            self._relay.close()
-            if self._folder is not None:
-                shutil.rmtree(self._folder, ignore_errors=True)
+        with self._premises(), installed():
+            try:
+                self._hub = MonitorHub(self.heard)
+                self._seat_nodes()
+                self._start()
+                # A history grows by many objects that live long: the collector need not go
+                # through all that was there before each time it looks at them.
+                gc.freeze()
+                self._load()
+            finally:
+                self._stop()
+                gc.unfreeze()
 
     def watch(self, tap: Tap, socket: zmq.Socket[Any]) -> None:
         """Listen to the connections of a socket."""

@@ -1,14 +1,18 @@
-"""What the real worlds have in common: the machine's own time, a folder, and the relay."""
+"""What the real worlds have in common: the machine's own time, a folder, the relay and the pulse."""
 
 from __future__ import annotations
 
+import shutil
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..conduct import Conductor, Progress
 from ..endpoints import Endpoints
 from ..history.recorder import Recorder
 from ..scenario import Scenario
+from .pulse import Pulse
 from .reach import relayed
 from .relay import Relay
 
@@ -48,8 +52,24 @@ class RealWorld(Conductor):
             stop_timeout_s=stop_timeout_s,
         )
         self._folder = folder
+        self._pulse = Pulse(recorder)
         # When nothing gets through any more, the run ends with what the relay says.
         self._relay = Relay(relayed(scenario), scenario.seed, lies_in, self.blame)
+
+    @contextmanager
+    def _premises(self) -> Iterator[None]:
+        """What surrounds a run: its folder, the relay and the pulse."""
+        if self._folder is not None:
+            self._folder.mkdir(mode=0o700)
+        self._pulse.begin()
+        try:
+            self._relay.open()
+            yield
+        finally:
+            self._relay.close()
+            self._pulse.end()
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
 
     def way_in(self, node: str, endpoint: str) -> str:
         """Through the relay, where a fault is to get at the connection."""

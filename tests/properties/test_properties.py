@@ -9,7 +9,7 @@ from reqrep.harness.lens import End, Lens
 from reqrep.harness.ops import KEPT_AFTER_END
 from reqrep.harness.property import judge
 
-from .histories import Story, dealer_router, load_balancing
+from .histories import MS, Story, dealer_router, load_balancing
 
 ASK = b"@c0.0 ask"
 OTHER = b"@c1.0 ask"
@@ -256,6 +256,17 @@ class TestDispatch:
         verdict = story.recv("server-0/s", b"D", b"", OTHER).judge("head-of-line")
         assert "c1.0 lay unread at server-0 for 301 ms" in verdict.reason
         assert [event.kind for event in verdict.witness] == ["recv", "send", "send", "recv"]
+
+    @pytest.mark.parametrize(("paused_ms", "outcome"), [(100, "broken"), (200, "holds")])
+    def test_a_time_in_which_the_machine_stood_still_counts_for_nothing(
+        self, paused_ms: int, outcome: str
+    ) -> None:
+        story = dealer_router()
+        asked(story).send("client-0/s", b"", ASK).recv("server-0/s", b"C", b"", ASK)
+        asked(story, "c1.0").send("client-1/s", b"", OTHER)
+        story.add("machine", "paused", number=paused_ms * MS)
+        story.recv("server-0/s", b"D", b"", OTHER, after_ms=400)
+        assert story.judge("head-of-line").outcome == outcome
 
     def test_a_request_that_is_read_at_once_is_not_held_up_however_long_it_takes(self) -> None:
         story = dealer_router()
