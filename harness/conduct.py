@@ -43,6 +43,10 @@ STOP_TIMEOUT_S = 5.0
 VISIT_TIMEOUT_S = 30.0
 """How long the load waits for a stranger to have said all that it has to say."""
 
+RECONNECT_S = 0.3
+"""How long peers have to find each other again before fresh requests are made: three times what
+libzmq waits before it connects anew, when nobody says (RECONNECT_IVL)."""
+
 TICK_S = 0.05
 """How often a waiting conductor looks around."""
 
@@ -78,6 +82,7 @@ class Conductor(ABC):
         self.recorder = recorder
         self.clock = clock
         self.go = make_flag()
+        self.healed = make_flag()
         self.finished = make_flag()
         self.stopping = make_flag()
         self.load_begun_ns = 0
@@ -282,6 +287,8 @@ class Conductor(ABC):
                     self._await_clients(clients)
                 if self._chaos.has_kept_back:
                     self._await_stragglers(clients)
+        if self.scenario.asks_afresh:
+            self._ask_afresh(clients)
         for node in self._visitors:
             self._join(node, VISIT_TIMEOUT_S)
         # The clients leave while the others are still there to be taken leave of.
@@ -308,9 +315,48 @@ class Conductor(ABC):
         """Give replies that a fault has kept back time to arrive before their clients leave."""
         due = self._answers_due(lambda addressee: addressee is not None)
         if sum(node.driver.answered for node in clients if node.driver is not None) < due:
-            deadline = self._now_s() + self.scenario.demand.timeout_s
-            while self._now_s() < deadline:
-                self._changed.wait(deadline - self._now_s())
+            self._pause(self.scenario.demand.timeout_s)
+
+    def _pause(self, seconds: float) -> None:
+        """Let a time pass, with the condition held."""
+        deadline = self._now_s() + seconds
+        while (left_s := deadline - self._now_s()) > 0:
+            self._changed.wait(left_s)
+
+    def _ask_afresh(self, clients: list[Node]) -> None:
+        """All is whole again: each client that can still ask makes one more request, and so does
+        a newcomer, on connections of its own."""
+        number = self.scenario.nodes.clients
+        if self.pattern.addressee(number, number) == number:
+            clients.append(self._welcome(number))
+        with self._changed:
+            if any(fault.breaks for fault in self.scenario.faults):
+                self._pause(RECONNECT_S)
+            self._healed_ns = self.clock()
+            asking = [node for node in clients if node.driver is None or node.driver.is_done]
+            self.healed.set()
+            while any(map(self._is_asking, asking)):
+                if self._error is not None:
+                    raise self._error
+                self._changed.wait(self._tick_s)
+
+    def _welcome(self, number: int) -> Node:
+        """A client more than the fleet has, which has not met anybody before."""
+        role = self.pattern.role("client")
+        name = f"{role.name}-{number}"
+        newcomer = Node(name, role, number, self._make_seat(name, role))
+        self._nodes[name] = newcomer
+        self._begin(newcomer)
+        return newcomer
+
+    def _is_asking(self, node: Node) -> bool:
+        """Whether a client has yet to end its fresh request, and is not stuck in it."""
+        driver = node.driver
+        if self._has_ended(node) or (driver is not None and driver.is_through):
+            return False
+        since_ns = (driver.open_since_ns if driver is not None else None) or self._healed_ns
+        patience_s = self.scenario.demand.timeout_s + self._tick_s
+        return self.clock() - max(since_ns, self._healed_ns) <= patience_s * NS_PER_S
 
     def _is_at_work(self, node: Node) -> bool:
         """Whether a client has requests to make, and is not stuck in one."""

@@ -17,7 +17,7 @@ What a client's own code does decides how an op ends:
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Protocol
 
@@ -71,6 +71,7 @@ class Progressing(Protocol):
     answered: int
     latencies_ns: list[int]
     is_done: bool
+    is_through: bool
     open_since_ns: int | None
 
 
@@ -87,6 +88,7 @@ class Driver:
         answered: How many replies it has had.
         latencies_ns: Of all of them, from the planned time.
         is_done: Whether all its ops have ended.
+        is_through: Whether the fresh one has, too, that comes after faults.
         open_since_ns: Since when a call of the client has been blocking; None between calls.
     """
 
@@ -104,6 +106,7 @@ class Driver:
         self._addressee = scenario.pattern.addressee
         self._is_lockstep = hasattr(client, "call")
         self.is_done = False
+        self.is_through = False
         self.answered = 0
         self.latencies_ns: list[int] = []
         self.open_since_ns: int | None = None
@@ -118,15 +121,24 @@ class Driver:
         if not isinstance(arrival, ClosedLoop):
             times = planned_times(arrival, self._number, self._clients, self._seed)
             self._planned = (begun_ns + time_ns for time_ns in times)
+        self._until_ended(self._run_lockstep if self._is_lockstep else self._run_pipelined)
+        self.is_done = True
+
+    def ask_afresh(self) -> None:
+        """Make one more request, after the load and when all is whole again: who recovers?
+
+        None is made by a client whose replies go to another.
+        """
+        if self._addressee(self._number, self._clients) == self._number:
+            self._until_ended(self._call_afresh if self._is_lockstep else self._send_afresh)
+        self.is_through = True
+
+    def _until_ended(self, ask: Callable[[], None]) -> None:
         try:
-            if self._is_lockstep:
-                self._run_lockstep()
-            else:
-                self._run_pipelined()
+            ask()
         except zmq.ContextTerminated:
             if not self._stage.stopping:
                 raise
-        self.is_done = True
 
     def drain(self) -> None:
         """Receive what nobody waits for any more, late or double: the properties want to see it."""
@@ -137,7 +149,7 @@ class Driver:
     # --- lock-step ----------------------------------------------------------
 
     def _run_lockstep(self) -> None:
-        stage, clock, note = self._stage, self._stage.clock, self._stage.note
+        stage, clock = self._stage, self._stage.clock
         planned = self._planned
         think_ns = self._think_ns()
         for number, body in enumerate(islice(self._bodies, self._count)):
@@ -146,26 +158,34 @@ class Driver:
                 stage.sleep_until(planned_ns)
             if stage.stopping:
                 return
-            op = op_id(self._number, number)
-            request = tag(op, body)
-            note("invoke", op, request, "", planned_ns)
-            self.open_since_ns = clock()
-            try:
-                reply = self._client.call(request)
-            except (zmq.Again, TimeoutError) as error:
-                note("info", op, text=f"the client gave up: {error!r}")
-            except zmq.ContextTerminated:
-                raise
-            except Exception:
-                self._raised(op)
+            self._call(number, body, planned_ns)
+
+    def _call_afresh(self) -> None:
+        if not self._stage.stopping:
+            self._call(self._count, next(self._bodies), self._stage.clock())
+
+    def _call(self, number: int, body: Sequence[bytes], planned_ns: int) -> None:
+        note = self._stage.note
+        op = op_id(self._number, number)
+        request = tag(op, body)
+        note("invoke", op, request, "", planned_ns)
+        self.open_since_ns = self._stage.clock()
+        try:
+            reply = self._client.call(request)
+        except (zmq.Again, TimeoutError) as error:
+            note("info", op, text=f"the client gave up: {error!r}")
+        except zmq.ContextTerminated:
+            raise
+        except Exception:
+            self._raised(op)
+        else:
+            if reply is None:
+                note("info", op, text="the client gave up")
             else:
-                if reply is None:
-                    note("info", op, text="the client gave up")
-                else:
-                    self._require_body(reply, "call")
-                    note("ok", op, reply)
-                    self._count_answer(planned_ns)
-            self.open_since_ns = None
+                self._require_body(reply, "call")
+                note("ok", op, reply)
+                self._count_answer(planned_ns)
+        self.open_since_ns = None
 
     def _raised(self, op: str) -> None:
         kind = "info" if self._stage.has_sent(op) else "fail"
@@ -198,26 +218,15 @@ class Driver:
             can_send = is_due and stage.can_send()
             if can_send:
                 op = op_id(self._number, asked)
-                request = tag(op, next(bodies))
                 planned_ns = due_ns if self._planned else now_ns
-                stage.note("invoke", op, request, "", planned_ns)
-                if addressee == self._number:
-                    outstanding[op] = planned_ns, now_ns + self._timeout_ns
                 asked += 1
-                self.open_since_ns = stage.clock()
-                try:
-                    self._client.send(request)
-                except zmq.ContextTerminated:
-                    raise
-                except Exception:
-                    self._raised(op)
-                    outstanding.pop(op, None)
+                if not self._send(op, next(bodies), planned_ns):
                     given_up += 1
-                else:
-                    if addressee is None:
-                        stage.note("ok", op=op, text="sent; nobody is to be answered")
-                        given_up += 1
-                self.open_since_ns = None
+                elif addressee == self._number:
+                    outstanding[op] = planned_ns, now_ns + self._timeout_ns
+                elif addressee is None:
+                    stage.note("ok", op=op, text="sent; nobody is to be answered")
+                    given_up += 1
                 if self._planned and asked < self._count:
                     due_ns = next(self._planned)
                 heard_ns = now_ns
@@ -237,9 +246,7 @@ class Driver:
                     op = next(iter(outstanding))
                     del outstanding[op]
                     given_up += 1
-                    stage.note(
-                        "info", op=op, text=f"no reply within {self._workload.timeout_s:g} s"
-                    )
+                    self._give_up(op)
                 heard_ns = now_ns
                 continue
             until_ns = deadline_ns
@@ -255,6 +262,45 @@ class Driver:
             self._receive(
                 outstanding
             )  # What nobody asked for any more: the properties want to see it.
+
+    def _send_afresh(self) -> None:
+        stage = self._stage
+        asked_ns = stage.clock()
+        deadline_ns = asked_ns + self._timeout_ns
+        while not stage.can_send() and stage.clock() < deadline_ns:
+            if stage.poll(min(deadline_ns, stage.clock() + FULL_NS)):
+                self._receive({})
+            if stage.stopping:
+                return
+        op = op_id(self._number, self._count)
+        outstanding = {op: (asked_ns, deadline_ns)}
+        if not self._send(op, next(self._bodies), asked_ns):
+            return
+        while outstanding and not stage.stopping:
+            if stage.poll(deadline_ns):
+                self._receive(outstanding)
+            elif stage.clock() >= deadline_ns:
+                self._give_up(op)
+                return
+
+    def _send(self, op: str, body: Sequence[bytes], planned_ns: int) -> bool:
+        """Ask; whether the client did not refuse to."""
+        request = tag(op, body)
+        self._stage.note("invoke", op, request, "", planned_ns)
+        self.open_since_ns = self._stage.clock()
+        try:
+            self._client.send(request)
+        except zmq.ContextTerminated:
+            raise
+        except Exception:
+            self._raised(op)
+            return False
+        finally:
+            self.open_since_ns = None
+        return True
+
+    def _give_up(self, op: str) -> None:
+        self._stage.note("info", op=op, text=f"no reply within {self._workload.timeout_s:g} s")
 
     def _deadline(self, outstanding: dict[str, tuple[int, int]], heard_ns: int) -> int:
         """When the oldest request is given up; a client that gets the replies of others

@@ -53,6 +53,11 @@ def asker_of(op: str) -> int:
     return int(op[1 : op.index(".")])
 
 
+def number_of(op: str) -> int:
+    """Which request of its client `op` is, from 0."""
+    return int(op[op.index(".") + 1 :])
+
+
 def tag(op: str, body: Sequence[bytes]) -> Body:
     """Put the op id in front of the first body frame."""
     return [b"@%s %s" % (op.encode(), body[0]), *body[1:]]

@@ -36,6 +36,7 @@ class Run(Protocol):
     Attributes:
         scenario: What is run.
         go, finished, stopping: Said when the load begins, when it is over, and when all end.
+        healed: Said after the load when no fault is left, if clients are to ask afresh.
         load_begun_ns: When the load began, once that was said.
         clock: Nanoseconds since the run began.
     """
@@ -45,6 +46,9 @@ class Run(Protocol):
 
     @property
     def go(self) -> Flag: ...
+
+    @property
+    def healed(self) -> Flag: ...
 
     @property
     def finished(self) -> Flag: ...
@@ -140,6 +144,10 @@ class Life:
         if not self._seat.stopping:
             driver.run(run.load_begun_ns)
             run.advanced()
+            if run.scenario.asks_afresh:
+                run.healed.wait()
+                driver.ask_afresh()
+                run.advanced()
             run.finished.wait()
             driver.drain()
         close = getattr(client, "close", None)

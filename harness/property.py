@@ -68,6 +68,7 @@ class Checker:
 
     Attributes:
         facts: How many facts were looked at.
+        remark: What is worth knowing where the claim holds.
         ops: What is known of the ops so far; `ops.table()` makes a table of the checker's own.
     """
 
@@ -84,6 +85,7 @@ class Checker:
         self.lens = lens
         self.ops = lens.ops
         self.facts = 0
+        self.remark = ""
         self._broken: tuple[str, tuple[Event, ...]] | None = None
         self._unknown: str | None = None
 
@@ -114,7 +116,7 @@ class Checker:
             return Verdict(name, "broken", self._broken[0], self._broken[1], self.facts)
         if self._unknown is not None:
             return Verdict(name, "unknown", self._unknown, (), self.facts)
-        reason = "" if self.facts else "nothing happened that could have broken it"
+        reason = self.remark if self.facts else "nothing happened that could have broken it"
         return Verdict(name, "holds", reason, facts=self.facts)
 
 
@@ -126,6 +128,7 @@ class Property:
         name: What a person types: `reply-identity`.
         summary: The claim in one line.
         checker: Makes a checker for one scenario.
+        needs_faults: Whether it is about what faults leave behind, and not judged without any.
         only_in: The one world whose histories tell; a run in another does not judge it, since
             `holds` would say nothing there. Empty if all do.
     """
@@ -134,6 +137,11 @@ class Property:
     summary: str
     checker: Callable[[Scenario, Lens], Checker] = field(compare=False)
     only_in: str = ""
+    needs_faults: bool = False
+
+    def is_told(self, scenario: Scenario, world: str) -> bool:
+        """Whether a run of a scenario in a world says anything about it."""
+        return self.only_in in ("", world) and (scenario.asks_afresh or not self.needs_faults)
 
 
 def has_strangers(scenario: Scenario) -> bool:

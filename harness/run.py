@@ -85,7 +85,7 @@ class Report:
 
     @cached_property
     def statistics(self) -> Statistics:
-        return statistics_of(self.history, self.scenario.pattern)
+        return statistics_of(self.history, self.scenario)
 
     @property
     def unit(self) -> str:
@@ -170,7 +170,7 @@ def run(
     transport = transport or TRANSPORT_OF[world]
     promises, not_promised = promised_under(planned)
     named = (claim(promise.property) for promise in promises)
-    properties = [each for each in named if each.only_in in ("", world)]
+    properties = [each for each in named if each.is_told(planned, world)]
     about = {
         "scenario": repr(planned),
         "world": world,

@@ -9,6 +9,7 @@ import msgspec
 from .errors import MisuseError
 from .faults import KINDS, AnyFault, Fault, check
 from .fleet import Fleet
+from .frames import asker_of, number_of
 from .pattern import Pattern, no_such
 from .references import reference_to, resolve
 from .values import Value, require_count, require_kind
@@ -92,6 +93,16 @@ class Scenario(Value, frozen=True):
         """The workload, which is always there once the scenario is made."""
         assert self.workload is not None
         return self.workload
+
+    @property
+    def asks_afresh(self) -> bool:
+        """Whether clients make a request more when all is healed, to see who recovers."""
+        return any(fault.disturbs for fault in self.faults)
+
+    def is_fresh(self, op: str) -> bool:
+        """Whether a request is beyond the load: made to see who recovers from the faults."""
+        asker = asker_of(op)
+        return number_of(op) >= self.demand.share_of(asker, self.nodes.clients)
 
     def to_json(self) -> str:
         """The scenario as JSON text.

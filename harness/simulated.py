@@ -367,7 +367,7 @@ class SimulatedWorld(Conductor):
         self.recorder.stop()
         for name in self._nodes:
             self.seat_of(name).stop()
-        for flag in self.stopping, self.go, self.finished:
+        for flag in self.stopping, self.go, self.healed, self.finished:
             flag.set()
         for context in self._contexts:
             context.shutdown()

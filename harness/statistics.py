@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from .history import History
 from .lens import Lens
 from .pattern import Pattern
+from .scenario import Scenario
 
 
 @dataclass(frozen=True)
@@ -54,14 +55,13 @@ def percentile(ordered: list[int], share: float) -> int:
     return ordered[max(0, int(rank) - 1)]
 
 
-def statistics_of(history: History, pattern: Pattern) -> Statistics:
-    """The figures of a history."""
-    outcomes = Counter(op.outcome for op in history.ops.values())
-    latencies = sorted(
-        latency for op in history.ops.values() if (latency := op.latency_ns) is not None
-    )
-    begins = [op.invoke.time_ns for op in history.ops.values()]
-    ends = [op.outcomes[0].time_ns for op in history.ops.values() if op.outcomes]
+def statistics_of(history: History, scenario: Scenario) -> Statistics:
+    """The figures of the load of a history: fresh requests, made when it was over, are none of it."""
+    ops = [op for op in history.ops.values() if not scenario.is_fresh(op.id)]
+    outcomes = Counter(op.outcome for op in ops)
+    latencies = sorted(latency for op in ops if (latency := op.latency_ns) is not None)
+    begins = [op.invoke.time_ns for op in ops]
+    ends = [op.outcomes[0].time_ns for op in ops if op.outcomes]
     seconds = (max(ends) - min(begins)) / 1e9 if begins and ends else 0.0
     in_ms = [
         percentile(latencies, share) / 1e6 if latencies else None for share in (0.5, 0.99, 1.0)
@@ -73,7 +73,7 @@ def statistics_of(history: History, pattern: Pattern) -> Statistics:
         seconds=seconds,
         ops_per_second=outcomes["ok"] / seconds if seconds else 0.0,
         latency_ms=Latency(*in_ms),
-        messages=_messages(history, pattern),
+        messages=_messages(history, scenario.pattern),
     )
 
 

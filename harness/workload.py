@@ -348,8 +348,8 @@ class Workload(Value, frozen=True):
         require_more_than_0("Workload.timeout_s", self.timeout_s)
 
     def share_of(self, client: int, clients: int) -> int:
-        """How many of the requests one client makes."""
-        return len(range(client, self.requests, clients))
+        """How many of the requests one client makes; who is none of them makes none."""
+        return len(range(client, self.requests, clients)) if client < clients else 0
 
     def service_of(self, worker: int) -> ServiceTime:
         """How long the work of one worker takes."""

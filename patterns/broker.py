@@ -21,7 +21,7 @@ from reqrep.harness.fleet import Fleet
 from reqrep.harness.pattern import Hop, Link, Pattern, Promise, Role
 from reqrep.harness.workload import ClosedLoop, Workload
 
-from .common import ALWAYS, NO_WORKER_CRASH, PROMISED_BY_ALL, Context, Handle
+from .common import ALWAYS, NO_WORKER_CRASH, RECOVERS, Context, Handle, promised_but
 from .dealer_router import DealerClient
 from .req_rep import ReqClient
 
@@ -82,7 +82,7 @@ PATTERN = Pattern(
         *_HOPS_WITHIN,
         Hop("reply", "frontend", "broker", "[C][][body..]", "client", "[body..]"),
     ),
-    promises=(*PROMISED_BY_ALL, Promise("state-machine", ALWAYS)),
+    promises=promised_but(RECOVERS, Promise("state-machine", ALWAYS)),
     does_not_survive=(
         NO_WORKER_CRASH,
         "Work is dealt blindly: requests queue behind a slow worker while others are idle.",

@@ -26,6 +26,7 @@ PROMISED_BY_ALL = (
     Promise("one-outcome", ALWAYS),
     Promise("exactly-once", ALWAYS),
     Promise("progress", GENTLE | {"skew", "stranger"}),
+    Promise("recovery", GENTLE | {"skew", "stranger"}),
     Promise("robustness", LOSING | {"stranger"}),
     Promise("ownership", ALWAYS),
     Promise("shutdown", ALWAYS),
@@ -38,6 +39,10 @@ def promised_but(*others: Promise) -> tuple[Promise, ...]:
     promises = {promise.property: promise for promise in (*PROMISED_BY_ALL, *others)}
     return tuple(promises.values())
 
+
+RECOVERS = Promise("recovery", GENTLE | {"skew", "stranger", "cut", "reset", "restart"})
+"""Of those whose servers and brokers keep nothing of their peers; a broker that lists its ready
+workers never hears again of one whose request to be listed was lost, or whose reply was."""
 
 HEAD_OF_LINE = Promise("head-of-line", frozenset({"noop", "late", "skew"}))
 """A message that the network keeps back, or that waits for a stalled node, lies unread as well."""

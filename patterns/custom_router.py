@@ -30,6 +30,7 @@ from .common import (
     NO_SERVER_CRASH,
     NO_WORKER_CRASH,
     PROMISED_BY_ALL,
+    RECOVERS,
     Body,
     Context,
     Handle,
@@ -125,7 +126,7 @@ PATTERN = Pattern(
             '[meta][id]["LAST"][body..]',
         ),
     ),
-    promises=(*PROMISED_BY_ALL, HEAD_OF_LINE),
+    promises=promised_but(RECOVERS, HEAD_OF_LINE),
     does_not_survive=(
         NO_SERVER_CRASH,
         "Nothing is asked again: a reply that is lost leaves its question open.",
@@ -179,7 +180,7 @@ CHOSEN_PATTERN = replace(
         Hop("reply", "service", "server", "[C][][body..]", "client", "[][body..]"),
     ),
     # An op that nobody is answered for ends when it is sent, and may be lost afterwards.
-    promises=promised_but(Promise("exactly-once"), Promise("at-most-once", ALWAYS)),
+    promises=promised_but(RECOVERS, Promise("exactly-once"), Promise("at-most-once", ALWAYS)),
     addressee=only_the_chosen,
     workload=Workload(arrival=ClosedLoop(window=5)),
 )
@@ -313,6 +314,8 @@ TABLE_PATTERN = replace(
     does_not_survive=(
         NO_SERVER_CRASH,
         "Clients have fixed names: a second client of the same name is never heard.",
+        "A client that comes back while the server works is taken for a second one, and never heard "
+        "again: the server has not read yet that the first one is gone.",
     ),
     addressee=partner_of,
     workload=Workload(arrival=ClosedLoop(window=5)),

@@ -26,7 +26,16 @@ from reqrep.harness.fleet import Fleet
 from reqrep.harness.pattern import Hop, Link, Pattern, Role
 from reqrep.harness.workload import ClosedLoop, Occasional, Workload
 
-from .common import HEAD_OF_LINE, NO_SERVER_CRASH, PROMISED_BY_ALL, Body, Context, Handle, Message
+from .common import (
+    HEAD_OF_LINE,
+    NO_SERVER_CRASH,
+    RECOVERS,
+    Body,
+    Context,
+    Handle,
+    Message,
+    promised_but,
+)
 from .pool import serve
 
 THREADS = 8
@@ -99,7 +108,7 @@ PATTERN = Pattern(
         Hop("request", "service", "client", "[][body..]", "server", "[C][][body..]"),
         Hop("reply", "service", "server", "[C][][body..]", "client", "[][body..]"),
     ),
-    promises=(*PROMISED_BY_ALL, HEAD_OF_LINE),
+    promises=promised_but(RECOVERS, HEAD_OF_LINE),
     does_not_survive=(
         NO_SERVER_CRASH,
         "Replies come in any order: a client that takes the next reply for the next request is wrong.",

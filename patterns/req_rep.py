@@ -15,7 +15,7 @@ import zmq
 from reqrep.harness.fleet import Fleet
 from reqrep.harness.pattern import Hop, Link, Pattern, Promise, Role
 
-from .common import ALWAYS, NO_SERVER_CRASH, PROMISED_BY_ALL, Body, Context, Handle
+from .common import ALWAYS, NO_SERVER_CRASH, RECOVERS, Body, Context, Handle, promised_but
 
 
 class ReqClient:
@@ -50,7 +50,7 @@ PATTERN = Pattern(
         Hop("request", "service", "client", "[body..]", "server", "[body..]"),
         Hop("reply", "service", "server", "[body..]", "client", "[body..]"),
     ),
-    promises=(*PROMISED_BY_ALL, Promise("state-machine", ALWAYS)),
+    promises=promised_but(RECOVERS, Promise("state-machine", ALWAYS)),
     does_not_survive=(
         NO_SERVER_CRASH,
         "With several servers one dead endpoint takes its turn: the request parks there "

@@ -50,6 +50,8 @@ class OneOutcomeChecker(Checker):
 
 
 class ProgressChecker(Checker):
+    """Judges the load; fresh requests, which come after it, are for `recovery`."""
+
     def __init__(self, scenario: Scenario, lens: Lens) -> None:
         super().__init__(scenario, lens)
         self._crash: Event | None = None
@@ -74,6 +76,8 @@ class ProgressChecker(Checker):
             self.on_fail(event)
 
     def on_fail(self, event: Event) -> None:
+        if self.scenario.is_fresh(event.op):
+            return
         self.facts += 1
         invoke = self.ops.asked.get(event.op)
         last = self.ops.seen.get(event.op)

@@ -18,6 +18,7 @@ class Crash(Fault, frozen=True, tag="crash"):
 
     summary = "a node dies as by kill -9 and stays dead"
     example = "crash:node=worker-0,at=taken@worker-0#3"
+    breaks = True
 
     node: str
 

@@ -16,6 +16,7 @@ class Cut(Lasting, frozen=True, tag="cut"):
 
     summary = "connections break and none can be made; what was on its way is lost"
     example = "cut:link=frontend,at=0.1,lasts=0.5"
+    breaks = True
     needs_network = True
 
     link: str | None = None

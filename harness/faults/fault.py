@@ -73,6 +73,8 @@ class Fault(Value, frozen=True, kw_only=True):
         is_healed: Whether what it breaks is made good again.
         keeps_back: Whether messages may be late because of it, or work may be left when it is
             healed.
+        disturbs: Whether it does anything that one may have to recover from.
+        breaks: Whether connections break by it, which peers notice and mend in their own time.
         tells_itself: Whether it has struck only when somebody receives what it sends.
         needs_network: Whether it is about connections, which there are none of over inproc.
     """
@@ -81,6 +83,8 @@ class Fault(Value, frozen=True, kw_only=True):
     example: ClassVar[str]
     is_healed: ClassVar[bool] = False
     keeps_back: ClassVar[bool] = True
+    disturbs: ClassVar[bool] = True
+    breaks: ClassVar[bool] = False
     tells_itself: ClassVar[bool] = False
     needs_network: ClassVar[bool] = False
 

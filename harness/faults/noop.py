@@ -12,6 +12,7 @@ class Noop(Lasting, frozen=True, tag="noop"):
     summary = "nothing goes wrong; the history says when"
     example = "noop:at=0.5"
     keeps_back = False
+    disturbs = False
 
     def strike(self, scene: Scene) -> None:
         pass

@@ -16,6 +16,7 @@ class Reset(Fault, frozen=True, tag="reset"):
 
     summary = "connections break once and are made anew; what was on its way is lost"
     example = "reset:node=worker-0,at=taken"
+    breaks = True
     needs_network = True
 
     link: str | None = None

@@ -21,6 +21,7 @@ class Restart(Fault, frozen=True, tag="restart"):
     summary = "a node dies as by kill -9, and its program is run anew after a while"
     example = "restart:node=broker-0,after_s=0.1,at=0.2"
     is_healed = True
+    breaks = True
 
     node: str
     after_s: float = 0.1

@@ -45,10 +45,11 @@ class Tag(IntEnum):
     BEGIN = 32
     ANSWER = 33  # To a question of the node.
     GO = 34
-    FINISHED = 35
-    SETTLE = 36
-    STACK = 37
-    STOP = 38
+    HEALED = 35
+    FINISHED = 36
+    SETTLE = 37
+    STACK = 38
+    STOP = 39
 
 
 class Begin(msgspec.Struct, array_like=True):

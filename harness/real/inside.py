@@ -132,6 +132,7 @@ class Inside:
     def __init__(self, channel: Channel, scenario: Scenario, number: int) -> None:
         self.scenario = scenario
         self.go = threading.Event()
+        self.healed = threading.Event()
         self.finished = threading.Event()
         self.stopping = threading.Event()
         self.load_begun_ns = 0
@@ -244,6 +245,8 @@ class Inside:
         elif tag is Tag.GO:
             self.load_begun_ns = decode(data)
             self.go.set()
+        elif tag is Tag.HEALED:
+            self.healed.set()
         elif tag is Tag.FINISHED:
             self.finished.set()
         elif tag is Tag.STACK:
@@ -269,7 +272,7 @@ class Inside:
             resident = self._resident
             if resident is not None:
                 resident.seat.stop()
-                for flag in self.stopping, self.go, self.finished:
+                for flag in self.stopping, self.go, self.healed, self.finished:
                     flag.set()
                 end([resident], [self._context], self._hub, self._begin.stop_timeout_s)
         except Exception:
@@ -301,10 +304,10 @@ class Inside:
     def blame(self, error: ReqrepError) -> None:
         self.say(Tag.BLAME, [type(error).__name__, str(error)])
 
-    def _progress(self) -> tuple[int, int | None, bool]:
+    def _progress(self) -> tuple[int, int | None, bool, bool]:
         assert self._node is not None and self._node.driver is not None
         driver = self._node.driver
-        return driver.answered, driver.open_since_ns, driver.is_done
+        return driver.answered, driver.open_since_ns, driver.is_done, driver.is_through
 
     # --- what the seam tells; see `RecordingListener` ------------------------------
 

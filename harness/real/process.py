@@ -44,11 +44,15 @@ class FarDriver:
         self.answered = 0
         self.latencies_ns: list[int] = []
         self.is_done = False
+        self.is_through = False
         self.open_since_ns: int | None = None
         self._planned_ns: dict[str, int] = {}
 
-    def tells(self, answered: int, open_since_ns: int | None, is_done: bool) -> None:
-        self.answered, self.open_since_ns, self.is_done = answered, open_since_ns, is_done
+    def tells(
+        self, answered: int, open_since_ns: int | None, is_done: bool, is_through: bool
+    ) -> None:
+        self.answered, self.open_since_ns = answered, open_since_ns
+        self.is_done, self.is_through = is_done, is_through
 
     def asked(self, op: str, planned_ns: int) -> None:
         self._planned_ns[op] = planned_ns

@@ -107,6 +107,7 @@ class ProcessesWorld(RealWorld):
         )
         self._expect_faults("processes", able, ProcessesReach(self, self.advanced, self._relay))
         self.go = _Said(lambda: self._tell(Tag.GO, self.load_begun_ns))
+        self.healed = _Said(lambda: self._tell(Tag.HEALED))
         self.finished = _Said(lambda: self._tell(Tag.FINISHED))
         self.stopping = _Said(lambda: self._tell(Tag.STOP))
         self._is_stopping = False
@@ -155,6 +156,8 @@ class ProcessesWorld(RealWorld):
                 stop_timeout_s=self._stop_timeout_s,
             ),
         )
+        if node.is_client and self.load_begun_ns:  # A newcomer.
+            process.say(Tag.GO, self.load_begun_ns)
 
     def _awaited_at(self, node: Node) -> frozenset[str]:
         return self._chaos.awaited_at(node.name) if self._chaos is not None else frozenset()

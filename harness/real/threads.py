@@ -142,6 +142,6 @@ class ThreadsWorld(RealWorld):
         residents = list(self._residents.values())
         for resident in residents:
             resident.seat.stop()
-        for flag in self.stopping, self.go, self.finished:
+        for flag in self.stopping, self.go, self.healed, self.finished:
             flag.set()
         end(residents, self._contexts, self._hub, self._stop_timeout_s)

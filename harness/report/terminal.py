@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from .text import strike_text
+from .text import remarks, strike_text
 
 if TYPE_CHECKING:
     from ..drive import Driver
@@ -142,6 +142,8 @@ def print_report(report: Report) -> None:
     for title, count in figures.messages.items():
         hops.add_row(escape(title), f"{count.sent:,}", f"{count.received:,}")
     console.print(hops)
+    for remark in remarks(report):
+        console.print(escape(remark), highlight=False)
     for strike in report.strikes:
         console.print(escape(strike_text(strike)), highlight=False, soft_wrap=True)
     for sentence in report.not_promised:

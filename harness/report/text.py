@@ -26,6 +26,15 @@ def strike_text(strike: Strike) -> str:
     return f"fault struck at {strike.event.time_ns / 1e6:.3f} ms: {strike.fault!r}"
 
 
+def remarks(report: Report) -> list[str]:
+    """What is worth knowing of the properties that hold."""
+    return [
+        f"{verdict.property}: {verdict.reason}"
+        for verdict in report.verdicts
+        if verdict and verdict.facts and verdict.reason
+    ]
+
+
 def report_text(report: Report) -> str:
     """The whole report; what does not hold comes last, next to where a reader looks."""
     figures = report.statistics
@@ -47,6 +56,7 @@ def report_text(report: Report) -> str:
     ]
     if holding:
         lines.append("holds: " + ", ".join(holding))
+    lines += remarks(report)
     lines += map(strike_text, report.strikes)
     lines += report.not_promised
     lines += [verdict_text(verdict) for verdict in report.verdicts if not verdict]

@@ -118,7 +118,8 @@ def promised(scenario: Scenario, names: Sequence[str] = ()) -> list[Property]:
     """
     if names:
         return [claim(name) for name in names]
-    return [claim(promise.property) for promise in promised_under(scenario)[0]]
+    named = (claim(promise.property) for promise in promised_under(scenario)[0])
+    return [each for each in named if each.is_told(scenario, "simulated")]
 
 
 def attempt(

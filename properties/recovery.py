@@ -1,0 +1,62 @@
+"""Recovery: when all that was broken is whole again, whoever asks is answered."""
+
+from __future__ import annotations
+
+from reqrep.harness.frames import asker_of
+from reqrep.harness.history import Event
+from reqrep.harness.lens import Lens
+from reqrep.harness.property import Checker, Property
+from reqrep.harness.scenario import Scenario
+
+MS = 1_000_000
+
+
+class RecoveryChecker(Checker):
+    """Judges the fresh requests that the harness lets clients make after faults.
+
+    A client of the fleet makes its own on the connections that it has had all the time, a newcomer
+    on new ones. A client that is still stuck in a request of the load makes none: `progress` is
+    about that one.
+    """
+
+    def __init__(self, scenario: Scenario, lens: Lens) -> None:
+        super().__init__(scenario, lens)
+        self._asked: dict[str, Event] = {}
+        self._slowest_ns: dict[str, int] = {}  # connection -> its slowest answer
+
+    def on_invoke(self, event: Event) -> None:
+        if self.scenario.is_fresh(event.op):
+            self._asked[event.op] = event
+
+    def on_ok(self, event: Event) -> None:
+        asked = self._asked.pop(event.op, None)
+        if asked is not None:
+            self.facts += 1
+            connection = self._connection(event.op)
+            took_ns = event.time_ns - asked.time_ns
+            self._slowest_ns[connection] = max(took_ns, self._slowest_ns.get(connection, 0))
+
+    def finish(self) -> None:
+        for op, asked in self._asked.items():
+            self.broken(
+                f"{op}, asked on {self._connection(op)} after all faults were healed, was not "
+                "answered",
+                asked,
+                self.ops.seen.get(op),
+            )
+        self.remark = "; ".join(
+            f"on {connection} within {slowest_ns / MS:.3g} ms"
+            for connection, slowest_ns in self._slowest_ns.items()
+        )
+
+    def _connection(self, op: str) -> str:
+        is_new = asker_of(op) >= self.scenario.nodes.clients
+        return "a new connection" if is_new else "an old connection"
+
+
+RECOVERY = Property(
+    "recovery",
+    "when faults are healed, a fresh request is answered on an old and on a new connection",
+    RecoveryChecker,
+    needs_faults=True,
+)

@@ -1,0 +1,179 @@
+"""Fresh requests after faults: who makes them, and what they show."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import zmq
+
+import reqrep
+from reqrep import (
+    ClosedLoop,
+    Constant,
+    Crash,
+    Cut,
+    Fault,
+    Fleet,
+    Hold,
+    Late,
+    Promise,
+    Report,
+    Scenario,
+    Upon,
+    Verdict,
+    Workload,
+)
+from reqrep.harness.faults import KINDS
+from reqrep.patterns.common import Context, Handle
+
+HELD = Hold("service", at=0.02, lasts=0.3)
+
+
+def server(may_ask: Callable[[dict[bytes, float], bytes], bool]) -> Callable[..., None]:
+    """A server that keeps a list of its clients and answers only some of them."""
+
+    def answer(context: Context, endpoint: str, handle: Handle) -> None:
+        last_heard: dict[bytes, float] = {}
+        begun = time.monotonic()
+        with context.socket(zmq.ROUTER) as socket:
+            socket.bind(endpoint)
+            while True:
+                client, empty, *body = socket.recv_multipart()
+                last_heard.setdefault(b"", begun)
+                if may_ask(last_heard, client):
+                    socket.send_multipart([client, empty, *handle(body)])
+                    last_heard[client] = time.monotonic()
+
+    return answer
+
+
+def whoever_came_early(last_heard: dict[bytes, float], client: bytes) -> bool:
+    return client in last_heard or time.monotonic() - last_heard[b""] < 0.2
+
+
+def whoever_was_never_silent(last_heard: dict[bytes, float], client: bytes) -> bool:
+    return time.monotonic() - last_heard.get(client, time.monotonic()) < 0.2
+
+
+def whoever_asks(last_heard: dict[bytes, float], client: bytes) -> bool:
+    return True
+
+
+def run(
+    *faults: Fault,
+    pattern: str = "dealer-router",
+    world: str = "simulated",
+    transport: str = "tcp",
+    clients: int = 2,
+    **programs: Any,
+) -> Report:
+    workload = Workload(6, ClosedLoop(think_time_s=0.01), timeout_s=0.5)
+    subject = reqrep.pattern(pattern).with_roles(**programs)
+    return reqrep.run(Scenario(subject, Fleet(clients, 1), workload, 0, faults), world, transport)
+
+
+def recovery(report: Report) -> Verdict:
+    (verdict,) = (verdict for verdict in report.verdicts if verdict.property == "recovery")
+    return verdict
+
+
+def fresh(report: Report) -> list[str]:
+    return [op for op in report.history.ops if report.scenario.is_fresh(op)]
+
+
+REAL = [("simulated", "tcp"), ("threads", "tcp")]
+
+
+@pytest.mark.parametrize(("world", "transport"), REAL)
+@pytest.mark.parametrize(
+    ("may_ask", "connection"),
+    [(whoever_came_early, "a new connection"), (whoever_was_never_silent, "an old connection")],
+)
+def test_a_server_that_never_answers_somebody_again_has_not_recovered(
+    may_ask: Any, connection: str, world: str, transport: str
+) -> None:
+    verdict = recovery(run(HELD, world=world, transport=transport, server=server(may_ask)))
+    assert verdict.outcome == "broken"
+    assert f"asked on {connection} after all faults were healed" in verdict.reason
+    assert [event.kind for event in verdict.witness] == ["invoke", "recv"]
+
+
+@pytest.mark.parametrize(("world", "transport"), [*REAL, ("processes", "ipc")])
+def test_who_has_recovered_answers_on_old_connections_and_on_a_new_one(
+    world: str, transport: str
+) -> None:
+    report = run(HELD, world=world, transport=transport)
+    assert recovery(report).outcome == "holds", str(report)
+    assert sorted(fresh(report)) == ["c0.3", "c1.3", "c2.0"]
+    assert recovery(report).facts == 3
+    assert "on an old connection within" in recovery(report).reason
+    assert "on a new connection within" in recovery(report).reason
+
+
+def test_the_same_server_without_a_fault_is_not_asked_afresh() -> None:
+    report = run(server=server(whoever_came_early))
+    assert not fresh(report)
+    assert "recovery" not in [verdict.property for verdict in report.verdicts]
+    assert report.holds
+
+
+def test_a_server_that_answers_whoever_asks_recovers() -> None:
+    assert recovery(run(HELD, server=server(whoever_asks))).outcome == "holds"
+
+
+def test_fresh_requests_come_when_the_load_is_over_and_all_is_healed() -> None:
+    report = run(HELD)
+    first = report.history.ops[fresh(report)[0]].invoke.time_ns
+    assert first >= report.history.of("healed")[-1].time_ns
+    assert all(
+        op.outcomes[0].time_ns <= first
+        for op in report.history.ops.values()
+        if not report.scenario.is_fresh(op.id)
+    )
+
+
+def test_fresh_requests_are_no_part_of_the_load() -> None:
+    assert run(HELD).statistics.ok == 6
+
+
+def test_a_client_that_is_stuck_makes_none_and_a_newcomer_does() -> None:
+    lost = Cut("service", at=Upon("arriving"), lasts=0.05)
+    report = run(lost, pattern="req-rep", clients=1)
+    assert report.statistics.info == 1
+    assert fresh(report) == ["c1.0"]
+
+
+def test_the_dead_make_none() -> None:
+    report = run(Crash("client-0", at=0.015))
+    assert fresh(report) == ["c1.3", "c2.0"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "asked"),
+    [
+        ("custom-router-table", ["c2.0"]),  # The newcomer finds no partner.
+        ("custom-router-chosen", ["c0.3"]),
+    ],
+)
+def test_only_who_is_answered_itself_asks_afresh(pattern: str, asked: list[str]) -> None:
+    report = run(Late(0.01), pattern=pattern)
+    assert fresh(report) == asked
+
+
+@pytest.mark.parametrize(("world", "transport"), REAL)
+def test_who_comes_back_under_its_name_while_the_server_works_is_never_heard_again(
+    world: str, transport: str
+) -> None:
+    """Found by a search of our own pattern, which therefore does not promise it."""
+    subject = dataclasses.replace(
+        reqrep.pattern("custom-router-table"), promises=(Promise("recovery", frozenset(KINDS)),)
+    )
+    busy = Workload(1, service=(Constant(0.4),), timeout_s=0.6)
+    plan = (Cut(at=Upon("taken"), lasts=0.05),)
+    report = reqrep.run(Scenario(subject, Fleet(1, 1), busy, 0, plan), world, transport)
+    assert recovery(report).outcome == "broken", str(report)
+    assert "asked on an old connection" in recovery(report).reason
