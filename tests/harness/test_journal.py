@@ -92,9 +92,10 @@ def test_a_history_is_on_disk_while_the_load_runs(
 
 FULL = """
 import resource, sys, reqrep
-from reqrep.harness.history import journal
+from reqrep.harness.history import journal, store
 if __name__ == "__main__":
     journal.FLUSH_S = 0.05
+    store.BATCH_EVENTS = 20  # However late the first flush comes, its first batch fits.
     resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
     workload = reqrep.Workload(2000, service=(reqrep.Constant(0.005),))
     scenario = reqrep.Scenario(reqrep.pattern("req-rep"), reqrep.Fleet(1, 1), workload)
