@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 from .barrier import Barrier, Change, Ear
-from .drive import Progressing
+from .drive import FRESH_TIMEOUTS, Progressing
 from .endpoints import Endpoints
 from .errors import MisuseError, NodeFailed, ReqrepError
 from .faults import Chaos, Points, Reach, Scene
@@ -62,6 +62,10 @@ class Conductor(ABC):
         clock: Nanoseconds since the run began, in this world.
         changed, make_flag: How this world waits; see `Change` and `Flag`.
         start_timeout_s, stop_timeout_s: See the constants of this module.
+
+    Attributes:
+        asks_afresh: Whether clients make requests when the load is over and all is healed; to be
+            set before it runs.
     """
 
     def __init__(
@@ -86,6 +90,7 @@ class Conductor(ABC):
         self.finished = make_flag()
         self.stopping = make_flag()
         self.load_begun_ns = 0
+        self.asks_afresh = False
         self._progress = progress
         self._start_timeout_s = start_timeout_s
         self._stop_timeout_s = stop_timeout_s
@@ -138,6 +143,10 @@ class Conductor(ABC):
                 self.recorder.watch(self._chaos.watch)
 
     # --- what a world defines -------------------------------------------------
+
+    @abstractmethod
+    def run(self) -> None:
+        """Run the scenario once."""
 
     @abstractmethod
     def _make_seat(self, name: str, role: Role) -> Place:
@@ -287,7 +296,7 @@ class Conductor(ABC):
                     self._await_clients(clients)
                 if self._chaos.has_kept_back:
                     self._await_stragglers(clients)
-        if self.scenario.asks_afresh:
+        if self.asks_afresh:
             self._ask_afresh(clients)
         for node in self._visitors:
             self._join(node, VISIT_TIMEOUT_S)
@@ -324,8 +333,8 @@ class Conductor(ABC):
             self._changed.wait(left_s)
 
     def _ask_afresh(self, clients: list[Node]) -> None:
-        """All is whole again: each client that can still ask makes one more request, and so does
-        a newcomer, on connections of its own."""
+        """All is whole again: each client that can still ask does so until it is answered, and so
+        does a newcomer, on connections of its own."""
         number = self.scenario.nodes.clients
         if self.pattern.addressee(number, number) == number:
             clients.append(self._welcome(number))
@@ -350,13 +359,18 @@ class Conductor(ABC):
         return newcomer
 
     def _is_asking(self, node: Node) -> bool:
-        """Whether a client has yet to end its fresh request, and is not stuck in it."""
+        """Whether a client has yet to be answered, and is not stuck in a request."""
         driver = node.driver
         if self._has_ended(node) or (driver is not None and driver.is_through):
             return False
-        since_ns = (driver.open_since_ns if driver is not None else None) or self._healed_ns
-        patience_s = self.scenario.demand.timeout_s + self._tick_s
-        return self.clock() - max(since_ns, self._healed_ns) <= patience_s * NS_PER_S
+        timeout_s = self.scenario.demand.timeout_s
+        if driver is not None and driver.open_since_ns is not None:
+            since_ns = driver.open_since_ns
+            patience_s = timeout_s
+        else:
+            since_ns = self._healed_ns
+            patience_s = (FRESH_TIMEOUTS + 1) * timeout_s
+        return self.clock() - since_ns <= (patience_s + self._tick_s) * NS_PER_S
 
     def _is_at_work(self, node: Node) -> bool:
         """Whether a client has requests to make, and is not stuck in one."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from itertools import count, islice
 from typing import Any, Protocol
 
 import zmq
@@ -30,6 +30,10 @@ from .workload import NS_PER_S, ClosedLoop, is_body, planned_times
 
 FULL_NS = 1_000_000
 """How long a driver reads before it asks again whether there is room to send, in nanoseconds."""
+
+
+FRESH_TIMEOUTS = 3
+"""How many time-outs of an op long a client asks afresh before it is given up for lost."""
 
 
 class Stage(Protocol):
@@ -125,13 +129,26 @@ class Driver:
         self.is_done = True
 
     def ask_afresh(self) -> None:
-        """Make one more request, after the load and when all is whole again: who recovers?
+        """Make requests until one is answered, after the load and when all is whole again.
 
-        None is made by a client whose replies go to another.
+        A client may give up for reasons of its own, such as a slow service, so one request tells
+        little. None is made by a client whose replies go to another.
         """
         if self._addressee(self._number, self._clients) == self._number:
-            self._until_ended(self._call_afresh if self._is_lockstep else self._send_afresh)
+            self._until_ended(self._ask_until_answered)
         self.is_through = True
+
+    def _ask_until_answered(self) -> None:
+        stage, answered = self._stage, self.answered
+        ask = self._call_afresh if self._is_lockstep else self._send_afresh
+        end_ns = stage.clock() + FRESH_TIMEOUTS * self._timeout_ns
+        for number in count(self._count):
+            if stage.stopping:
+                return
+            ask(number)
+            if self.answered > answered or stage.clock() >= end_ns:
+                return
+            stage.sleep_until(stage.clock() + self._timeout_ns // 10)
 
     def _until_ended(self, ask: Callable[[], None]) -> None:
         try:
@@ -160,9 +177,8 @@ class Driver:
                 return
             self._call(number, body, planned_ns)
 
-    def _call_afresh(self) -> None:
-        if not self._stage.stopping:
-            self._call(self._count, next(self._bodies), self._stage.clock())
+    def _call_afresh(self, number: int) -> None:
+        self._call(number, next(self._bodies), self._stage.clock())
 
     def _call(self, number: int, body: Sequence[bytes], planned_ns: int) -> None:
         note = self._stage.note
@@ -263,7 +279,7 @@ class Driver:
                 outstanding
             )  # What nobody asked for any more: the properties want to see it.
 
-    def _send_afresh(self) -> None:
+    def _send_afresh(self, number: int) -> None:
         stage = self._stage
         asked_ns = stage.clock()
         deadline_ns = asked_ns + self._timeout_ns
@@ -272,7 +288,7 @@ class Driver:
                 self._receive({})
             if stage.stopping:
                 return
-        op = op_id(self._number, self._count)
+        op = op_id(self._number, number)
         outstanding = {op: (asked_ns, deadline_ns)}
         if not self._send(op, next(self._bodies), asked_ns):
             return

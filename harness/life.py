@@ -37,6 +37,7 @@ class Run(Protocol):
         scenario: What is run.
         go, finished, stopping: Said when the load begins, when it is over, and when all end.
         healed: Said after the load when no fault is left, if clients are to ask afresh.
+        asks_afresh: Whether clients make requests when the load is over and all is healed.
         load_begun_ns: When the load began, once that was said.
         clock: Nanoseconds since the run began.
     """
@@ -55,6 +56,9 @@ class Run(Protocol):
 
     @property
     def stopping(self) -> Flag: ...
+
+    @property
+    def asks_afresh(self) -> bool: ...
 
     @property
     def load_begun_ns(self) -> int: ...
@@ -144,7 +148,7 @@ class Life:
         if not self._seat.stopping:
             driver.run(run.load_begun_ns)
             run.advanced()
-            if run.scenario.asks_afresh:
+            if run.asks_afresh:
                 run.healed.wait()
                 driver.ask_afresh()
                 run.advanced()

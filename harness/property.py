@@ -128,7 +128,8 @@ class Property:
         name: What a person types: `reply-identity`.
         summary: The claim in one line.
         checker: Makes a checker for one scenario.
-        needs_faults: Whether it is about what faults leave behind, and not judged without any.
+        asks_afresh: Whether it judges what clients ask when faults are healed; without any faults
+            it is not judged, and where nobody judges it nothing is asked.
         only_in: The one world whose histories tell; a run in another does not judge it, since
             `holds` would say nothing there. Empty if all do.
     """
@@ -137,11 +138,11 @@ class Property:
     summary: str
     checker: Callable[[Scenario, Lens], Checker] = field(compare=False)
     only_in: str = ""
-    needs_faults: bool = False
+    asks_afresh: bool = False
 
     def is_told(self, scenario: Scenario, world: str) -> bool:
         """Whether a run of a scenario in a world says anything about it."""
-        return self.only_in in ("", world) and (scenario.asks_afresh or not self.needs_faults)
+        return self.only_in in ("", world) and (scenario.is_disturbed or not self.asks_afresh)
 
 
 def has_strangers(scenario: Scenario) -> bool:

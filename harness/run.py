@@ -19,6 +19,7 @@ from .scenario import Scenario
 from .statistics import Statistics, statistics_of
 
 if TYPE_CHECKING:
+    from .conduct import Conductor
     from .history.journal import Journal
     from .history.recorder import Recorder
 
@@ -186,7 +187,9 @@ def run(
             progress(drivers)
 
     is_kept = history is not None and world != "simulated"
-    recorder, go, told = _BEGIN[world](planned, transport, look if is_kept else progress)
+    begun, told = _BEGIN[world](planned, transport, look if is_kept else progress)
+    begun.asks_afresh = any(each.asks_afresh for each in properties)
+    recorder, go = begun.recorder, begun.run
     journal = _journal(history, about, recorder)
     try:
         go()
@@ -233,25 +236,22 @@ def first_difference(scenario: Scenario | Pattern | str, transport: str = "tcp")
     return None
 
 
-Begun = tuple["Recorder", Callable[[], None], Callable[[History], Simulated | None]]
-"""Where a run is written down, how it is run, and what else it tells in the end."""
+Begun = tuple["Conductor", Callable[[History], Simulated | None]]
+"""What runs, and what else it tells in the end."""
 
 
 def _in_threads(scenario: Scenario, transport: str, progress: Any) -> Begun:
     from .history.recorder import Recorder
     from .real.threads import ThreadsWorld
 
-    recorder = Recorder()
-    return recorder, ThreadsWorld(scenario, transport, recorder, progress).run, lambda history: None
+    return ThreadsWorld(scenario, transport, Recorder(), progress), lambda history: None
 
 
 def _in_processes(scenario: Scenario, transport: str, progress: Any) -> Begun:
     from .history.recorder import Recorder
     from .real.processes import ProcessesWorld
 
-    recorder = Recorder()
-    world = ProcessesWorld(scenario, transport, recorder, progress)
-    return recorder, world.run, lambda history: None
+    return ProcessesWorld(scenario, transport, Recorder(), progress), lambda history: None
 
 
 def _simulated(scenario: Scenario, transport: str, progress: Any) -> Begun:
@@ -267,7 +267,7 @@ def _simulated(scenario: Scenario, transport: str, progress: Any) -> Begun:
             history.digest,
         )
 
-    return world.recorder, world.run, told
+    return world, told
 
 
 _BEGIN = {"simulated": _simulated, "threads": _in_threads, "processes": _in_processes}

@@ -95,8 +95,8 @@ class Scenario(Value, frozen=True):
         return self.workload
 
     @property
-    def asks_afresh(self) -> bool:
-        """Whether clients make a request more when all is healed, to see who recovers."""
+    def is_disturbed(self) -> bool:
+        """Whether there is anything that the fleet may have to recover from."""
         return any(fault.disturbs for fault in self.faults)
 
     def is_fresh(self, op: str) -> bool:

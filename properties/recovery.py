@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from reqrep.harness.frames import asker_of
 from reqrep.harness.history import Event
 from reqrep.harness.lens import Lens
@@ -12,38 +14,42 @@ MS = 1_000_000
 
 
 class RecoveryChecker(Checker):
-    """Judges the fresh requests that the harness lets clients make after faults.
+    """Judges the fresh requests that the harness lets clients make when faults are healed.
 
     A client of the fleet makes its own on the connections that it has had all the time, a newcomer
-    on new ones. A client that is still stuck in a request of the load makes none: `progress` is
-    about that one.
+    on new ones; each goes on until it is answered, or given up for lost. A client that is still
+    stuck in a request of the load makes none: `progress` is about that one.
     """
 
     def __init__(self, scenario: Scenario, lens: Lens) -> None:
         super().__init__(scenario, lens)
-        self._asked: dict[str, Event] = {}
+        self._asked: defaultdict[str, list[Event]] = defaultdict(list)  # By client.
         self._slowest_ns: dict[str, int] = {}  # connection -> its slowest answer
 
     def on_invoke(self, event: Event) -> None:
         if self.scenario.is_fresh(event.op):
-            self._asked[event.op] = event
+            self._asked[event.node].append(event)
 
     def on_ok(self, event: Event) -> None:
-        asked = self._asked.pop(event.op, None)
-        if asked is not None:
+        asked = self._asked.get(event.node)
+        if asked and any(event.op == each.op for each in asked):
             self.facts += 1
             connection = self._connection(event.op)
-            took_ns = event.time_ns - asked.time_ns
+            took_ns = event.time_ns - asked[0].time_ns
             self._slowest_ns[connection] = max(took_ns, self._slowest_ns.get(connection, 0))
+            asked.clear()
 
     def finish(self) -> None:
-        for op, asked in self._asked.items():
-            self.broken(
-                f"{op}, asked on {self._connection(op)} after all faults were healed, was not "
-                "answered",
-                asked,
-                self.ops.seen.get(op),
-            )
+        for asked in self._asked.values():
+            if asked:
+                first, op = asked[0], asked[0].op
+                others = f", nor any of the {len(asked) - 1} after it" if asked[1:] else ""
+                self.broken(
+                    f"{op}, asked on {self._connection(op)} after all faults were healed, was not "
+                    f"answered{others}",
+                    first,
+                    self.ops.seen.get(op),
+                )
         self.remark = "; ".join(
             f"on {connection} within {slowest_ns / MS:.3g} ms"
             for connection, slowest_ns in self._slowest_ns.items()
@@ -58,5 +64,5 @@ RECOVERY = Property(
     "recovery",
     "when faults are healed, a fresh request is answered on an old and on a new connection",
     RecoveryChecker,
-    needs_faults=True,
+    asks_afresh=True,
 )

@@ -61,6 +61,7 @@ class Begin(msgspec.Struct, array_like=True):
         talk: What a visitor runs, as `programs.pack` packs it; empty for a node of the fleet.
         begun_ns: When the run began, on the clock of the harness.
         awaited: The kinds of rows upon which a fault may strike.
+        asks_afresh: Whether its clients make requests when all is healed.
         has_meddlers: Whether there are faults that do something to services.
         stop_timeout_s: How long the node may take to return.
     """
@@ -72,6 +73,7 @@ class Begin(msgspec.Struct, array_like=True):
     talk: bytes = b""
     begun_ns: int = 0
     awaited: frozenset[str] = frozenset()
+    asks_afresh: bool = False
     has_meddlers: bool = False
     stop_timeout_s: float = 0.0
 

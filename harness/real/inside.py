@@ -136,6 +136,7 @@ class Inside:
         self.finished = threading.Event()
         self.stopping = threading.Event()
         self.load_begun_ns = 0
+        self.asks_afresh = False
         self._channel = channel
         self._number = number
         self._news = poll()
@@ -155,6 +156,7 @@ class Inside:
         threading.Thread(target=self._hear, name="reqrep-harness", daemon=True).start()
         self._begun.wait()
         begin = self._begin
+        self.asks_afresh = begin.asks_afresh
         recorder = Outbox(self, self._clock_of_the_harness(), self._number, begin.awaited)
         recorder.begun_ns = begin.begun_ns
         self.clock = recorder.elapsed_ns

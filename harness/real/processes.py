@@ -152,6 +152,7 @@ class ProcessesWorld(RealWorld):
                 talk=pack(node.role.program) if node.is_visitor else b"",
                 begun_ns=self.recorder.begun_ns,
                 awaited=self._awaited_at(node),
+                asks_afresh=self.asks_afresh,
                 has_meddlers=self._chaos is not None and self._chaos.has_meddlers,
                 stop_timeout_s=self._stop_timeout_s,
             ),

@@ -28,8 +28,21 @@ from reqrep import (
     Workload,
 )
 from reqrep.harness.faults import KINDS
-from reqrep.patterns.common import Context, Handle
+from reqrep.patterns.common import Body, Context, Handle
+from reqrep.patterns.req_rep import ReqClient
 
+
+class GivesUp(ReqClient):
+    """Gives its first fresh request up, for no reason that anybody knows."""
+
+    def call(self, body: Body) -> Body:
+        reply = super().call(body)
+        if reply[0].startswith((b"@c0.6 ", b"@c1.0 ")):
+            raise TimeoutError
+        return reply
+
+
+SIX = Workload(6, ClosedLoop(think_time_s=0.01), timeout_s=0.5)
 HELD = Hold("service", at=0.02, lasts=0.3)
 
 
@@ -69,10 +82,13 @@ def run(
     world: str = "simulated",
     transport: str = "tcp",
     clients: int = 2,
+    workload: Workload = SIX,
     **programs: Any,
 ) -> Report:
-    workload = Workload(6, ClosedLoop(think_time_s=0.01), timeout_s=0.5)
-    subject = reqrep.pattern(pattern).with_roles(**programs)
+    subject = dataclasses.replace(
+        reqrep.pattern(pattern).with_roles(**programs),
+        promises=(Promise("recovery", frozenset(KINDS)),),
+    )
     return reqrep.run(Scenario(subject, Fleet(clients, 1), workload, 0, faults), world, transport)
 
 
@@ -117,12 +133,24 @@ def test_who_has_recovered_answers_on_old_connections_and_on_a_new_one(
 def test_the_same_server_without_a_fault_is_not_asked_afresh() -> None:
     report = run(server=server(whoever_came_early))
     assert not fresh(report)
-    assert "recovery" not in [verdict.property for verdict in report.verdicts]
-    assert report.holds
+    assert not report.verdicts
 
 
 def test_a_server_that_answers_whoever_asks_recovers() -> None:
     assert recovery(run(HELD, server=server(whoever_asks))).outcome == "holds"
+
+
+def test_where_nobody_judges_recovery_nobody_asks_afresh() -> None:
+    scenario = Scenario(reqrep.pattern("load-balancing"), faults=(Crash("worker-0", at=0.001),))
+    report = reqrep.run(scenario)
+    assert "recovery" in "".join(report.not_promised)
+    assert not fresh(report)
+
+
+def test_a_client_that_gives_up_in_time_asks_until_it_is_answered() -> None:
+    report = run(Late(0.01), pattern="req-rep", clients=1, client=GivesUp)
+    assert sorted(fresh(report)) == ["c0.6", "c0.7", "c1.0", "c1.1"]
+    assert recovery(report).outcome == "holds"
 
 
 def test_fresh_requests_come_when_the_load_is_over_and_all_is_healed() -> None:
@@ -169,11 +197,13 @@ def test_who_comes_back_under_its_name_while_the_server_works_is_never_heard_aga
     world: str, transport: str
 ) -> None:
     """Found by a search of our own pattern, which therefore does not promise it."""
-    subject = dataclasses.replace(
-        reqrep.pattern("custom-router-table"), promises=(Promise("recovery", frozenset(KINDS)),)
+    report = run(
+        Cut(at=Upon("taken"), lasts=0.05),
+        pattern="custom-router-table",
+        world=world,
+        transport=transport,
+        clients=1,
+        workload=Workload(1, service=(Constant(0.4),), timeout_s=0.6),
     )
-    busy = Workload(1, service=(Constant(0.4),), timeout_s=0.6)
-    plan = (Cut(at=Upon("taken"), lasts=0.05),)
-    report = reqrep.run(Scenario(subject, Fleet(1, 1), busy, 0, plan), world, transport)
     assert recovery(report).outcome == "broken", str(report)
     assert "asked on an old connection" in recovery(report).reason

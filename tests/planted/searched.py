@@ -29,10 +29,11 @@ PATIENCE_MS = 200
 """How long a client waits for a reply. What takes long, in a search, takes 300 ms."""
 
 GIVES_UP = (
-    *(p for p in PROMISED_BY_ALL if p.property not in ("progress", "exactly-once")),
+    *(p for p in PROMISED_BY_ALL if p.property not in ("progress", "recovery", "exactly-once")),
     Promise("at-most-once"),
 )
-"""What is promised where a client gives up in time."""
+"""What is promised where a client gives up in time. Not `recovery`, which M20 breaks sooner than
+what it is here for: its server is busy for ever with what is thrown back at it."""
 
 
 # --- M05: REQ_RELAXED without REQ_CORRELATE -----------------------------------
