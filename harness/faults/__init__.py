@@ -26,10 +26,12 @@ from .scene import Reach, Scene
 from .skew import Skew
 from .stall import Stall
 from .stranger import Stranger, is_strangers
+from .throttle import Throttle
 
 AnyFault = (
     Noop | Delay | Hold | Cut | Reset | Crash | Restart | Stall | Late | Raises | Stranger | Skew
-)
+    | Throttle
+)  # fmt: skip
 """The kinds as one type, by which JSON is read."""
 
 KINDS: dict[str, type[Fault]] = {kind_of(kind): kind for kind in AnyFault.__args__}
@@ -61,6 +63,7 @@ __all__ = [
     "Skew",
     "Stall",
     "Stranger",
+    "Throttle",
     "Upon",
     "check",
     "is_strangers",

@@ -32,6 +32,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "direction": tuple(DIRECTIONS),
     "least_ms": (0, 0.1, 1, 50),
     "greatest_ms": (1, 5, 20, 100),
+    "bytes_per_s": (1_000, 20_000, 1_000_000),
 }
 
 ATTEMPTS = 20

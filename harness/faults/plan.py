@@ -9,7 +9,7 @@ from ..errors import MisuseError
 from ..fleet import Fleet
 from ..pattern import Pattern, no_such
 from ..values import require
-from ..workload import NS_PER_S, ClosedLoop, Workload, planned_times
+from ..workload import NS_PER_S, ClosedLoop, Sized, Workload, planned_times
 from .crash import Crash
 from .delay import Delay
 from .fault import Fault, OnService, Upon
@@ -18,6 +18,7 @@ from .points import receiving_roles, serving_roles
 from .restart import Restart
 from .scene import node_names, pairs
 from .stranger import Stranger
+from .throttle import Throttle
 
 
 def check(faults: Sequence[Fault], pattern: Pattern, fleet: Fleet, workload: Workload) -> None:
@@ -128,6 +129,24 @@ def _check_patience(faults: Sequence[Fault], pattern: Pattern, workload: Workloa
                 f"an op crosses {hops} hops and may stay open for {workload.timeout_s:g} s: take "
                 "less, or raise Workload.timeout_s",
             )
+        elif isinstance(fault, Throttle):
+            _check_bandwidth(fault, pattern, workload)
+
+
+def _check_bandwidth(fault: Throttle, pattern: Pattern, workload: Workload) -> None:
+    """Refuse what a body cannot cross in time, where its size is known."""
+    bodies = workload.bodies
+    if not isinstance(bodies, Sized) or (fault.lasts or workload.timeout_s) < workload.timeout_s:
+        return  # What it keeps back goes on at once when it is healed.
+    hops = sum(hop.carries != "control" and fault.link in (None, hop.link) for hop in pattern.hops)
+    body = bodies.bytes * bodies.frames
+    require(
+        hops * body / fault.bytes_per_s < workload.timeout_s,
+        "Throttle.bytes_per_s",
+        fault.bytes_per_s,
+        f"a body of {body} bytes crosses {hops} such hops and an op may stay open for "
+        f"{workload.timeout_s:g} s: take more, send less, or raise Workload.timeout_s",
+    )
 
 
 def _check_lives(faults: Sequence[Fault]) -> None:

@@ -38,6 +38,12 @@ class Reach(Protocol):
     def unslow(self, source: str, target: str) -> None:
         """The usual latency again."""
 
+    def throttle(self, source: str, target: str, bytes_per_s: int) -> None:
+        """The bandwidth of one way, for each connection; from now on."""
+
+    def unthrottle(self, source: str, target: str) -> None:
+        """The usual bandwidth again, also for what waits already."""
+
     def hold(self, source: str, target: str) -> None:
         """Let nothing through one way, and lose nothing."""
 
@@ -111,6 +117,7 @@ class Scene:
         self._stalled: Counter[str] = Counter()
         self._visitors = count()
         self._latencies: dict[Pair, list[tuple[float, float]]] = {}
+        self._bandwidths: dict[Pair, list[int]] = {}
         self.is_alive = reach.is_alive
         self.start = reach.start
         self.skew = reach.skew
@@ -150,6 +157,23 @@ class Scene:
                 self._reach.slow(*way, *standing[-1])
             else:
                 self._reach.unslow(*way)
+
+    def throttle(self, way: Pair, bytes_per_s: int) -> None:
+        """Another bandwidth of one way; the narrowest that stands counts."""
+        with self._lock:
+            standing = self._bandwidths.setdefault(way, [])
+            standing.append(bytes_per_s)
+            self._reach.throttle(*way, min(standing))
+
+    def unthrottle(self, way: Pair, bytes_per_s: int) -> None:
+        """Take one back."""
+        with self._lock:
+            standing = self._bandwidths[way]
+            standing.remove(bytes_per_s)
+            if standing:
+                self._reach.throttle(*way, min(standing))
+            else:
+                self._reach.unthrottle(*way)
 
     def hold(self, way: Pair) -> None:
         """Let nothing through one way."""

@@ -57,6 +57,8 @@ class RealReach:
         self._wake = wake
         self.slow = relay.slow
         self.unslow = relay.unslow
+        self.throttle = relay.throttle
+        self.unthrottle = relay.unthrottle
         self.hold = relay.hold
         self.release = relay.release
         self.cut = relay.cut

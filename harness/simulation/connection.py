@@ -59,6 +59,11 @@ def size_of(message: Message) -> int:
     return sum(map(len, message))
 
 
+def wire_bytes(message: Message) -> int:
+    """The bytes of a message as they cross: a frame has a head of two bytes, a long one of nine."""
+    return sum(len(frame) + (2 if len(frame) < 256 else 9) for frame in message)
+
+
 def is_reply(message: Message) -> bool:
     """Whether a REQ's connection lets a message through (5.4.4 to 5.4.6).
 
@@ -81,7 +86,7 @@ class Wire:
     """
 
     __slots__ = (
-        "_bytes", "_capacity", "_in_flight", "_is_armed", "_scheduler", "connection",
+        "_bytes", "_capacity", "_crossing", "_in_flight", "_is_armed", "_scheduler", "connection",
         "is_stuck", "source", "target", "way",
     )  # fmt: skip
 
@@ -96,6 +101,8 @@ class Wire:
         self._capacity = connection.network.buffer_bytes
         self._in_flight: deque[tuple[int, Message]] = deque()
         self._bytes = 0  # Of what is in flight; counted only while that is more than one.
+        # Where bytes cross slowly: when each of the last in flight has crossed, and its latency.
+        self._crossing: deque[tuple[int, int]] = deque()
         # Nothing arrives before the handshake has, which then unsticks it.
         self.is_stuck = True
         self._is_armed = True  # A timer is set for the first in flight, or it is stuck.
@@ -106,7 +113,10 @@ class Wire:
         in_flight = self._in_flight
         if in_flight and not self._has_room(message):
             return False
-        arrival_ns = self._scheduler.now_ns + self.way.latency_ns()
+        way = self.way
+        arrival_ns = self._scheduler.now_ns + way.latency_ns()
+        if way.bytes_per_s is not None:
+            arrival_ns = self._crosses_ns(message, way.bytes_per_s, arrival_ns)
         if in_flight and arrival_ns < in_flight[-1][0]:
             arrival_ns = in_flight[-1][0]
         in_flight.append((arrival_ns, message))
@@ -124,6 +134,35 @@ class Wire:
             return False
         self._bytes += size
         return True
+
+    def _crosses_ns(self, message: Message, bytes_per_s: int, arrival_ns: int) -> int:
+        """When a message arrives that has to wait for those before it to cross, and then crosses."""
+        now_ns, crossing = self._scheduler.now_ns, self._crossing
+        while crossing and crossing[0][0] <= now_ns:
+            crossing.popleft()
+        begins_ns = crossing[-1][0] if crossing else now_ns
+        crossed_ns = begins_ns + wire_bytes(message) * c.NS_PER_S // bytes_per_s
+        crossing.append((crossed_ns, arrival_ns - now_ns))
+        return crossed_ns + arrival_ns - now_ns
+
+    def reschedule(self, before: int) -> None:
+        """So many bytes crossed in a second: what has not yet crossed does by the new bandwidth."""
+        now_ns, after = self._scheduler.now_ns, self.way.bytes_per_s
+        crossing = [entry for entry in self._crossing if entry[0] > now_ns]
+        self._crossing.clear()
+        if not crossing:
+            return
+        messages = [self._in_flight.pop()[1] for _ in crossing]
+        arrival_ns = self._in_flight[-1][0] if self._in_flight else 0
+        for crosses_ns, latency_ns in crossing:
+            # From now on the line is never idle, so what is left of each takes as much longer.
+            left_ns = 0 if after is None else (crosses_ns - now_ns) * before // after
+            arrival_ns = max(arrival_ns, now_ns + left_ns + latency_ns)
+            self._in_flight.append((arrival_ns, messages.pop()))
+            if after is not None:
+                self._crossing.append((now_ns + left_ns, latency_ns))
+        if not self.is_stuck:
+            self._scheduler.push(self._in_flight[0][0], Wire._arrive, self)
 
     def finish(self) -> None:
         """The sender closes its end: the receiver learns of it after all messages."""

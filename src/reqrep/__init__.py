@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         Skew as Skew,
         Stall as Stall,
         Stranger as Stranger,
+        Throttle as Throttle,
         Upon as Upon,
     )
     from .harness.fleet import Fleet as Fleet
@@ -100,6 +101,7 @@ _HOMES = {
         "Skew",
         "Stall",
         "Stranger",
+        "Throttle",
         "Upon",
     ),
     "fleet": ("Fleet",),

@@ -24,9 +24,11 @@ from reqrep import (
     Reset,
     Restart,
     Scenario,
+    Sized,
     Skew,
     Stall,
     Stranger,
+    Throttle,
     Upon,
     Workload,
 )
@@ -202,6 +204,17 @@ SKEW = Planted(
     workload=Workload(3, service=(Constant(0.03),)),
 )
 
+THROTTLE = Planted(
+    Throttle(20_000),
+    "req-rep",
+    {"client": programs.PingsBehindItsRequest, "server": programs.server_that_answers_pings},
+    {"client": programs.PingsBesideItsRequest, "server": programs.server_that_answers_pings},
+    "progress",
+    "c0.0 was not answered: the client gave up",
+    workload=Workload(3, bodies=Sized(4000), timeout_s=1.0),
+)
+
 PLANTED = (
-    DELAY, HOLD, CUT, RESET, CRASH, CRASH_OF_A_CLIENT, RESTART, STALL, LATE, RAISES, STRANGER, SKEW
+    DELAY, HOLD, CUT, RESET, CRASH, CRASH_OF_A_CLIENT, RESTART, STALL, LATE, RAISES, STRANGER, SKEW,
+    THROTTLE,
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import TypeAlias
 
 import zmq
 
@@ -12,8 +13,12 @@ from reqrep.patterns.req_rep import ReqClient, rep_server
 
 __all__ = ["balancing_broker", "dealer_worker", "rep_server"]
 
+Socket: TypeAlias = zmq.Socket[bytes]
+
 PATIENCE_MS = 50
 """How long the clients here wait for a reply."""
+
+PING = b"PING"
 
 
 # --- clients -------------------------------------------------------------------
@@ -120,6 +125,46 @@ class AsksElsewhere(Reopening):
         return super().call(body)
 
 
+class PingsBehindItsRequest:
+    """Pings a server that it does not hear, and gives it up when that is not answered either."""
+
+    def __init__(self, context: Context, endpoints: list[str]) -> None:
+        self.socket = self.connected(context, endpoints)
+
+    def connected(self, context: Context, endpoints: list[str]) -> Socket:
+        socket = context.socket(zmq.DEALER)
+        for endpoint in endpoints:
+            socket.connect(endpoint)
+        return socket
+
+    def call(self, body: Body) -> Body:
+        self.socket.send_multipart([b"", *body])
+        while True:
+            if not self.socket.poll(PATIENCE_MS):
+                self.ping(self.socket)
+                continue
+            _, *answer = self.socket.recv_multipart()
+            if answer != [PING]:
+                return answer
+
+    def ping(self, socket: Socket) -> None:
+        socket.send_multipart([b"", PING])
+        if not socket.poll(2 * PATIENCE_MS):
+            raise TimeoutError
+
+
+class PingsBesideItsRequest(PingsBehindItsRequest):
+    """The same, on a connection of their own, where nothing big stands in front."""
+
+    def __init__(self, context: Context, endpoints: list[str]) -> None:
+        super().__init__(context, endpoints)
+        self.beside = self.connected(context, endpoints)
+
+    def ping(self, socket: Socket) -> None:
+        super().ping(self.beside)
+        self.beside.recv_multipart()
+
+
 # --- brokers and workers ---------------------------------------------------------
 
 
@@ -166,6 +211,14 @@ def worker_that_says_ready_again(context: Context, backend: str, handle: Handle)
 
 
 # --- servers -----------------------------------------------------------------------
+
+
+def server_that_answers_pings(context: Context, endpoint: str, handle: Handle) -> None:
+    socket = context.socket(zmq.REP)
+    socket.bind(endpoint)
+    while True:
+        body = socket.recv_multipart()
+        socket.send_multipart(body if body == [PING] else handle(body))
 
 
 def server_that_logs_and_goes_on(context: Context, endpoint: str, handle: Handle) -> None:

@@ -27,9 +27,11 @@ from reqrep import (
     Reset,
     Restart,
     Scenario,
+    Sized,
     Skew,
     Stall,
     Stranger,
+    Throttle,
     Upon,
     Workload,
 )
@@ -96,6 +98,7 @@ def test_every_kind_is_a_public_name() -> None:
             Stall("worker-1", at=Upon("worked", "worker-0", 3)),
         ),
         ("reset:at=replied#2", Reset(at=Upon("replied", count=2))),
+        ("throttle:bytes_per_s=9600,node=worker-0", Throttle(9600, node="worker-0")),
     ],
 )
 def test_a_fault_is_read_as_it_is_typed(text: str, fault: Fault) -> None:
@@ -151,6 +154,7 @@ def test_what_cannot_be_read_is_refused_with_the_way_out(text: str, says: str) -
         (lambda: Late(0.1, nth=0), "Late.nth is 0"),
         (lambda: Skew("broker-0", 0), "Skew.by_s is 0; it must be a number of seconds, and not 0"),
         (lambda: Raises(at=Upon("taken")), "say which one by nth"),
+        (lambda: Throttle(0), "Throttle.bytes_per_s is 0; it must be a whole number, 1 or more"),
         (lambda: Upon("eaten"), "Upon.point is 'eaten'; it must be one of arriving, taken"),
         (lambda: Upon("taken", count=0), "Upon.count is 0"),
     ],
@@ -200,6 +204,16 @@ def test_a_plan_that_cannot_be_carried_out_is_refused(faults: Any, says: str) ->
 def test_a_node_may_be_struck_before_it_dies_and_after_it_has_come_again() -> None:
     plan = Stall("worker-0", at=0.1, lasts=0.1), Restart("worker-0", 0.1, at=0.3)
     assert scenario(Crash("worker-0", at=0.5), *plan).faults
+
+
+def test_a_bandwidth_by_which_a_body_cannot_arrive_in_time_is_refused() -> None:
+    workload = Workload(4, bodies=Sized(500, frames=4), timeout_s=2)
+    says = r"Throttle.bytes_per_s is 4000; a body of 2000 bytes crosses 4 such hops and an op may"
+    with pytest.raises(MisuseError, match=says):
+        scenario(Throttle(4000), workload=workload)
+    assert scenario(Throttle(4001), workload=workload).faults
+    assert scenario(Throttle(2001, "backend"), workload=workload).faults
+    assert scenario(Throttle(1, lasts=1.9), workload=workload).faults
 
 
 @pytest.mark.parametrize("arrival", [OpenLoop(10), Bursts(5, 2)])

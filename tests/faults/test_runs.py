@@ -32,9 +32,11 @@ from reqrep import (
     Reset,
     Restart,
     Scenario,
+    Sized,
     Skew,
     Stall,
     Stranger,
+    Throttle,
     Upon,
     Workload,
 )
@@ -129,6 +131,46 @@ def test_of_two_latencies_the_latest_that_stands_counts() -> None:
     assert latencies[0] == 100
     assert 40 in latencies
     assert latencies[-1] == 0
+
+
+def latencies_ms(report: Report) -> list[float]:
+    return [op.latency_ns / MS for op in report.history.ops.values() if op.latency_ns]
+
+
+BIG = Workload(4, bodies=Sized(2000))
+"""A body that takes 100 ms to cross where 20,000 bytes do in a second."""
+
+
+def test_a_body_takes_as_long_as_its_bytes_take_to_cross_each_way() -> None:
+    report = run(Throttle(20_000), pattern="req-rep", fleet=Fleet(1, 1), workload=BIG)
+    assert all(200 < latency < 203 for latency in latencies_ms(report))
+    assert len(latencies_ms(report)) == 4
+
+
+def test_of_two_bandwidths_the_narrowest_that_stands_counts() -> None:
+    plan = Throttle(20_000, at=0.0), Throttle(40_000, at=0.1), Throttle(10_000, at=0.5, lasts=0.5)
+    workload = BIG.replace(requests=6)
+    report = run(*plan, pattern="req-rep", fleet=Fleet(1, 1), workload=workload)
+    # It is narrower for the reply to the third request, and until that to the fourth is under way.
+    assert [round(latency, -1) for latency in latencies_ms(report)] == [
+        200,
+        200,
+        310,
+        350,
+        200,
+        200,
+    ]
+
+
+def test_what_waits_to_cross_arrives_at_once_when_the_bandwidth_is_healed() -> None:
+    plan = (Throttle(1_000, at=0.0, lasts=0.25),)
+    report = run(*plan, pattern="req-rep", fleet=Fleet(1, 1), workload=BIG)
+    assert [round(latency) for latency in latencies_ms(report)] == [250, 0, 0, 0]
+
+
+def test_each_connection_has_the_bandwidth_for_itself() -> None:
+    report = run(Throttle(20_000), pattern="req-rep", fleet=Fleet(3, 1), workload=BIG)
+    assert all(200 < latency < 203 for latency in latencies_ms(report))
 
 
 def test_what_is_broken_to_the_end_is_healed_and_the_rest_of_the_load_goes_on() -> None:

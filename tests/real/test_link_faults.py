@@ -24,6 +24,7 @@ from reqrep import (
     Report,
     Reset,
     Scenario,
+    Throttle,
     Upon,
     Workload,
 )
@@ -35,8 +36,11 @@ from reqrep.patterns.req_rep import ReqClient
 from tests.faults.planted import PLANTED, Planted
 
 MS = 1_000_000
-REQUESTS = {"delay": 5, "hold": 2, "cut": 8, "reset": 4}
+REQUESTS = {"delay": 5, "hold": 2, "cut": 8, "reset": 4, "throttle": 1}
 """Of each kind's planted defect: as few as show it, since here its time is ours."""
+
+TIMEOUTS_S = {"throttle": 1.0}
+"""Of those kinds whose requests take long when all is well."""
 
 all_planted = pytest.mark.parametrize(
     "planted",
@@ -51,8 +55,9 @@ over_tcp_and_ipc = pytest.mark.parametrize(
 def run_planted(
     planted: Planted, programs: dict[str, Any], transport: str, *faults: Fault
 ) -> Report:
-    requests = REQUESTS[planted.fault.kind]
-    scenario = planted.scenario(programs, *faults, requests=requests, timeout_s=0.4)
+    kind = planted.fault.kind
+    requests, timeout_s = REQUESTS[kind], TIMEOUTS_S.get(kind, 0.4)
+    scenario = planted.scenario(programs, *faults, requests=requests, timeout_s=timeout_s)
     return reqrep.run(scenario, "threads", transport)
 
 
@@ -87,7 +92,8 @@ def test_the_correct_program_is_not_flagged_on_real_sockets(
 @pytest.mark.parametrize("pattern", ["load-balancing", "broker", "req-rep", "dealer-router"])
 def test_what_loses_nothing_breaks_no_promise_of_ours(pattern: str) -> None:
     link = reqrep.pattern(pattern).links[-1].name
-    report = run(Delay(1, 3), Hold(link, at=0.01, lasts=0.05), pattern=pattern)
+    plan = Delay(1, 3), Hold(link, at=0.01, lasts=0.05), Throttle(50_000, link)
+    report = run(*plan, pattern=pattern)
     assert report.holds, str(report)
     assert report.statistics.ok == 20
     assert {verdict.property for verdict in report.verdicts} >= {"progress", "envelope"}

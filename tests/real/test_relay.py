@@ -20,7 +20,7 @@ from zmq.utils.monitor import recv_monitor_message
 from reqrep import NodeFailed, ReqrepError
 from reqrep.harness.endpoints import private_folder
 from reqrep.harness.real.relay import Relay
-from reqrep.harness.real.wire import KEPT_BYTES, Way
+from reqrep.harness.real.wire import KEPT_BYTES, PACE_S, Way
 
 from .test_zmtp import GREETING, frame, message
 
@@ -402,6 +402,73 @@ def test_latencies_are_drawn_from_the_seed_for_each_way_by_itself() -> None:
     assert draws(A, B, 7) == draws(A, B, 7)
     assert all(0.01 <= drawn <= 0.02 for drawn in draws(A, B, 7))
     assert len({tuple(draws(*way)) for way in ((A, B, 7), (B, A, 7), (A, B, 8))}) == 3
+
+
+# --- bandwidths -----------------------------------------------------------------------
+
+
+def test_bytes_cross_as_quickly_as_the_bandwidth_lets_them_and_the_other_way_at_once(
+    stage: Stage,
+) -> None:
+    near, far = stage.connect()
+    stage.relay.throttle(A, B, 50_000)
+    data = random.Random(4).randbytes(5_000)
+    begun = time.monotonic()
+    near.sendall(data[:4_990])
+    near.sendall(data[4_990:])
+    far.sendall(b"at once")
+    assert received(near, 7) == b"at once"
+    assert not has_something(far) or time.monotonic() - begun >= PACE_S
+    assert received(far, 2_500) == data[:2_500]
+    assert time.monotonic() - begun >= 0.05
+    assert received(far, 2_500) == data[2_500:]
+    assert time.monotonic() - begun >= 0.1
+
+
+def test_a_line_that_was_idle_makes_up_for_nothing(stage: Stage) -> None:
+    near, far = stage.connect()
+    stage.relay.throttle(A, B, 10_000)
+    near.sendall(b"a")
+    assert received(far, 1) == b"a"
+    stage.relay.hold(A, B)
+    near.sendall(bytes(500))
+    time.sleep(0.1)  # In which all of it would have crossed.
+    begun = time.monotonic()
+    stage.relay.release(A, B)
+    near.sendall(bytes(500))
+    assert received(far, 1_000) == bytes(1_000)
+    assert time.monotonic() - begun >= 0.1 - 2 * PACE_S
+
+
+def test_what_waits_to_cross_does_at_once_when_the_bandwidth_is_the_usual_again(
+    stage: Stage,
+) -> None:
+    near, far = stage.connect()
+    stage.relay.throttle(A, B, 1)
+    data = random.Random(5).randbytes(100_000)
+    near.sendall(data)
+    near.close()
+    stage.rest()
+    stage.relay.unthrottle(A, B)
+    assert received(far, len(data)) == data
+    assert far.recv(1) == b""
+
+
+def test_where_bytes_cross_slowly_the_sender_has_to_wait(stage: Stage) -> None:
+    near, far = stage.connect()
+    stage.relay.throttle(A, B, 1)
+    near.setblocking(False)
+    sent = blocked = 0
+    while blocked < 3:
+        try:
+            sent += near.send(bytes(65536))
+            blocked = 0
+        except BlockingIOError:
+            stage.rest()
+            blocked += 1
+        assert sent < 100_000_000
+    stage.relay.throttle(A, B, 10**12)
+    assert received(far, sent) == bytes(sent)
 
 
 # --- what is not there ----------------------------------------------------------------

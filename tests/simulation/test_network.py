@@ -108,6 +108,65 @@ def test_a_way_is_held_in_one_direction_only() -> None:
     assert log == ["down came", "nothing came up"]
 
 
+def test_what_is_behind_something_big_waits_in_order_until_that_has_crossed() -> None:
+    simulation, drops = make()
+    way = simulation.network.way("client", "server")
+    got: list[tuple[list[bytes], int]] = []
+    messages = [[b"big" * 1000], [b"small"], [b"a", b"b"], [b"last"]]
+
+    def server(context: Context) -> None:
+        socket = context.socket(c.PULL)
+        socket.bind(AT)
+        for _ in messages:
+            got.append((socket.recv_message(), simulation.scheduler.now_ns // c.NS_PER_MS))
+
+    def client(context: Context) -> None:
+        socket = context.socket(c.PUSH)
+        socket.connect(AT)
+        simulation.scheduler.sleep(c.NS_PER_S)
+        way.set_bandwidth(1000)
+        for message in messages[:3]:
+            socket.send_message(message)
+        simulation.scheduler.sleep(4 * c.NS_PER_S)
+        socket.send_message(messages[3])
+
+    assert run(simulation, server, client).kind == "finished"
+    # A head of nine bytes and 3,000; one of two and 5; two heads and 2; two and 4.
+    assert got == list(zip(messages, [4009, 4016, 4022, 5006], strict=True))
+    assert drops == []
+
+
+@pytest.mark.parametrize(("bytes_per_s", "arrivals_ms"), [(4000, [800, 1050]), (None, [500, 500])])
+def test_another_bandwidth_counts_for_what_has_not_yet_crossed(
+    bytes_per_s: int | None, arrivals_ms: list[int]
+) -> None:
+    simulation, _ = make()
+    way = simulation.network.way("client", "server")
+    got: list[int] = []
+    begun_ns = c.NS_PER_S
+
+    def server(context: Context) -> None:
+        socket = context.socket(c.PULL)
+        socket.bind(AT)
+        for _ in range(2):
+            socket.recv_message()
+            got.append((simulation.scheduler.now_ns - begun_ns) // c.NS_PER_MS)
+
+    def client(context: Context) -> None:
+        socket = context.socket(c.PUSH)
+        socket.connect(AT)
+        simulation.scheduler.sleep(begun_ns)
+        way.set_bandwidth(1000)
+        socket.send_message([bytes(1691)])  # Of which 500 cross before the bandwidth is another.
+        socket.send_message([bytes(991)])
+        simulation.scheduler.sleep(begun_ns + c.NS_PER_S // 2 - simulation.scheduler.now_ns)
+        way.set_bandwidth(bytes_per_s)
+        simulation.scheduler.sleep(c.NS_PER_S)
+
+    assert run(simulation, server, client).kind == "finished"
+    assert got == arrivals_ms
+
+
 def test_a_reset_loses_what_was_in_flight_and_the_connector_comes_back() -> None:
     simulation, drops = make()
     got: list[list[bytes]] = []
