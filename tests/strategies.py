@@ -19,6 +19,7 @@ from reqrep import (
     Hold,
     Late,
     Noop,
+    Partition,
     Raises,
     Reset,
     Restart,
@@ -110,6 +111,11 @@ faults: st.SearchStrategy[Fault] = st.one_of(
         _when,
     ),
     _between(Cut),
+    st.builds(
+        lambda nodes, when: Partition(tuple(nodes), **when),
+        st.lists(_nodes, min_size=1, unique=True),
+        _when,
+    ),
     st.builds(
         lambda bytes_per_s, place, when: Throttle(bytes_per_s, **place, **when),
         st.integers(100, 10**9),

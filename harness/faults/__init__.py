@@ -17,6 +17,7 @@ from .hold import Hold
 from .late import Late
 from .noop import Noop
 from .parse import parse
+from .partition import Partition
 from .plan import check
 from .points import Points
 from .raises import Raises
@@ -30,7 +31,7 @@ from .throttle import Throttle
 
 AnyFault = (
     Noop | Delay | Hold | Cut | Reset | Crash | Restart | Stall | Late | Raises | Stranger | Skew
-    | Throttle
+    | Throttle | Partition
 )  # fmt: skip
 """The kinds as one type, by which JSON is read."""
 
@@ -54,6 +55,7 @@ __all__ = [
     "Late",
     "Noop",
     "OnService",
+    "Partition",
     "Points",
     "Raises",
     "Reach",

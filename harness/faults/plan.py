@@ -14,6 +14,7 @@ from .crash import Crash
 from .delay import Delay
 from .fault import Fault, OnService, Upon
 from .late import Late
+from .partition import Partition
 from .points import receiving_roles, serving_roles
 from .restart import Restart
 from .scene import node_names, pairs
@@ -45,6 +46,8 @@ def _check_place(fault: Fault, pattern: Pattern, fleet: Fleet) -> None:
     links = [link.name for link in pattern.links]
     link, node = fault.where
     named = [node, fault.at.node] if isinstance(fault.at, Upon) else [node]
+    if isinstance(fault, Partition):
+        named += fault.nodes
     for name in named:
         if name is not None and name not in nodes:
             raise MisuseError(f"{fault!r}: {no_such('node', name, nodes, pattern.name)}")
@@ -53,6 +56,11 @@ def _check_place(fault: Fault, pattern: Pattern, fleet: Fleet) -> None:
     if link is not None and node is not None and not pairs(pattern, fleet, link, node):
         raise MisuseError(
             f"{fault!r}: {node} is not at the link {link!r} of {pattern.name!r}; leave one of them out"
+        )
+    if isinstance(fault, Partition) and not fault.pairs(pattern, fleet):
+        raise MisuseError(
+            f"{fault!r}: none of these nodes meets one that is not among them, so there is nothing to "
+            "cut; leave out those whom the others are to be cut off from"
         )
     if isinstance(fault, Stranger) and "client" not in pattern.link(fault.link).connects:
         raise MisuseError(

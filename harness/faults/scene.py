@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
@@ -259,6 +259,15 @@ def pairs(pattern: Pattern, fleet: Fleet, link: str | None, node: str | None) ->
                     if node in (None, one, other) and (other, one) not in found:
                         found[one, other] = None
     return list(found)
+
+
+def boundary(pattern: Pattern, fleet: Fleet, group: Collection[str]) -> list[Pair]:
+    """Who meets across the boundary of a group, connector first."""
+    return [
+        (one, other)
+        for one, other in pairs(pattern, fleet, None, None)
+        if (one in group) != (other in group)
+    ]
 
 
 def require_direction(what: str, direction: str, node: str | None) -> None:

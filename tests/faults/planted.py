@@ -17,6 +17,7 @@ from reqrep import (
     Fleet,
     Hold,
     Late,
+    Partition,
     Pattern,
     Promise,
     Raises,
@@ -214,7 +215,17 @@ THROTTLE = Planted(
     workload=Workload(3, bodies=Sized(4000), timeout_s=1.0),
 )
 
+PARTITION = Planted(
+    Partition(("client-0", "server-0"), at=Upon("taken", "server-1"), lasts=0.3),
+    "req-rep",
+    {"client": programs.AsksElsewhere},
+    {},
+    "at-most-once",
+    "was executed 2 times",
+    fleet=Fleet(clients=1, workers=2),
+)
+
 PLANTED = (
     DELAY, HOLD, CUT, RESET, CRASH, CRASH_OF_A_CLIENT, RESTART, STALL, LATE, RAISES, STRANGER, SKEW,
-    THROTTLE,
+    THROTTLE, PARTITION,
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import cycle
 from typing import TypeAlias
 
 import zmq
@@ -123,6 +124,23 @@ class AsksElsewhere(Reopening):
         self._endpoints = [*self._endpoints[1:], self._endpoints[0]]
         self._make = self._make[0], self._endpoints
         return super().call(body)
+
+
+class AsksAround:
+    """Asks one server after the other, each on a socket of its own, until one answers."""
+
+    def __init__(self, context: Context, endpoints: list[str]) -> None:
+        self._context = context
+        self._endpoints = cycle(endpoints)
+
+    def call(self, body: Body) -> Body:
+        while True:
+            with self._context.socket(zmq.REQ) as socket:
+                socket.linger = 0
+                socket.connect(next(self._endpoints))
+                socket.send_multipart(body)
+                if socket.poll(PATIENCE_MS):
+                    return socket.recv_multipart()
 
 
 class PingsBehindItsRequest:

@@ -37,7 +37,17 @@ def test_the_mended_program_is_said_to_be_fixed(path: Path, tmp_path: Path) -> N
 
 
 REAL = {
-    "threads": ("cut", "delay", "hold", "late", "raises", "reset", "stranger", "throttle"),
+    "threads": (
+        "cut",
+        "delay",
+        "hold",
+        "late",
+        "partition",
+        "raises",
+        "reset",
+        "stranger",
+        "throttle",
+    ),
     "processes": tuple(sorted(set(KINDS) - {"noop", "skew"})),
 }
 """The kinds that each real world can do over tcp."""

@@ -26,6 +26,7 @@ from reqrep import (
     Hold,
     Late,
     Noop,
+    Partition,
     Promise,
     Raises,
     Report,
@@ -46,6 +47,8 @@ from reqrep.harness.faults.stranger import GOOD
 from reqrep.harness.report.data import report_data
 from reqrep.patterns.common import Body, Context, Handle
 from reqrep.patterns.req_rep import ReqClient, rep_server
+
+from .programs import AsksAround
 
 MS = 1_000_000
 SLOW = Workload(40, ClosedLoop(think_time_s=0.01))
@@ -315,6 +318,26 @@ def test_a_reset_breaks_connections_and_they_are_made_anew() -> None:
     assert {e.node for e in broken} == {"broker-0", *(f"client-{n}" for n in range(4))}
     again = [e for e in report.history.of("connected") if e.time_ns > struck(report).time_ns]
     assert len(again) == 8
+
+
+def test_a_partition_cuts_a_group_off_and_inside_each_group_all_goes_on() -> None:
+    plan = (Partition(("client-0", "server-0"), at=0.05, lasts=1.0),)
+    pattern = reqrep.pattern("req-rep").with_roles(client=AsksAround)
+    scenario = Scenario(pattern, Fleet(2, 2), SLOW.replace(requests=200), faults=plan)
+    report = reqrep.run(scenario, "simulated")
+    begun_ns, ended_ns = struck(report).time_ns + MS, healed(report).time_ns
+    asked = {event.op: event.node for event in report.history.of("invoke")}
+    served = [(asked[e.op], e.node, e.time_ns) for e in report.history.of("execute")]
+    during = {served[:2] for served in served if begun_ns < served[2] < ended_ns}
+    assert during == {("client-0", "server-0"), ("client-1", "server-1")}
+    assert len({served[:2] for served in served if served[2] > ended_ns}) == 4
+
+
+def test_a_partition_and_a_cut_that_overlap_are_both_healed_before_connections_are_made() -> None:
+    plan = Partition(("server-0",), at=0.02, lasts=0.1), Cut("service", at=0.05, lasts=0.3)
+    report = run(*plan, pattern="req-rep", fleet=Fleet(1, 1), workload=SLOW)
+    again = [e.time_ns for e in report.history.of("connected")][2:]
+    assert min(again) > report.history.of("healed")[1].time_ns
 
 
 def test_the_service_takes_longer_or_raises_for_the_nth_request_of_a_worker() -> None:

@@ -21,6 +21,7 @@ from reqrep import (
     History,
     Hold,
     Noop,
+    Partition,
     Report,
     Reset,
     Scenario,
@@ -34,9 +35,10 @@ from reqrep.harness.real.reach import relayed
 from reqrep.patterns.common import Body, Context
 from reqrep.patterns.req_rep import ReqClient
 from tests.faults.planted import PLANTED, Planted
+from tests.faults.programs import AsksAround
 
 MS = 1_000_000
-REQUESTS = {"delay": 5, "hold": 2, "cut": 8, "reset": 4, "throttle": 1}
+REQUESTS = {"delay": 5, "hold": 2, "cut": 8, "reset": 4, "throttle": 1, "partition": 4}
 """Of each kind's planted defect: as few as show it, since here its time is ours."""
 
 TIMEOUTS_S = {"throttle": 1.0}
@@ -151,6 +153,11 @@ def test_a_node_that_no_fault_names_is_not_relayed() -> None:
         ("worker-1", "broker-0")
     ]
     assert len(relayed(Scenario(pattern, fleet, faults=(Delay(1, 2),)))) == 5
+    group = Partition(("broker-0", "worker-1", "client-0", "client-2"))
+    assert relayed(Scenario(pattern, fleet, faults=(group,))) == [
+        ("client-1", "broker-0"),
+        ("worker-0", "broker-0"),
+    ]
 
 
 @pytest.mark.parametrize("transport", ["tcp", "ipc"])
@@ -189,6 +196,23 @@ def test_a_node_that_was_cut_off_while_it_works_is_found_again() -> None:
     assert connected[-1].time_ns > healed.time_ns
     kept = {verdict.property: verdict.outcome for verdict in report.verdicts}
     assert "broken" not in kept.values(), str(report)
+
+
+@pytest.mark.parametrize("world", ["threads", pytest.param("processes", marks=pytest.mark.slow)])
+@over_tcp_and_ipc
+def test_inside_each_group_of_a_partition_all_goes_on(world: str, transport: str) -> None:
+    plan = (Partition(("client-0", "server-0"), at=0.05, lasts=0.4),)
+    workload = Workload(60, ClosedLoop(think_time_s=0.01))
+    pattern = reqrep.pattern("req-rep").with_roles(client=AsksAround)
+    report = reqrep.run(Scenario(pattern, Fleet(2, 2), workload, faults=plan), world, transport)
+    (struck,), (healed,) = report.history.of("fault"), report.history.of("healed")
+    asked = {event.op: event for event in report.history.of("invoke")}
+    during = {
+        (asked[event.op].node, event.node)
+        for event in report.history.of("execute")
+        if struck.time_ns < asked[event.op].time_ns and event.time_ns < healed.time_ns
+    }
+    assert during == {("client-0", "server-0"), ("client-1", "server-1")}
 
 
 def test_ctrl_c_while_links_are_broken_leaves_nothing(
