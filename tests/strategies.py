@@ -122,7 +122,12 @@ faults: st.SearchStrategy[Fault] = st.one_of(
         _place,
         _when,
     ),
-    st.builds(lambda place, when: Reset(**place, **when), _place, _once),
+    st.builds(
+        lambda place, seen_by, when: Reset(**place, seen_by=seen_by, **when),
+        _place,
+        st.sampled_from(["both", "connector", "binder"]),
+        _once,
+    ),
     st.builds(lambda node, when: Stall(node, **when), _nodes, _when),
     st.builds(lambda by_s, nth: Late(by_s, **nth), st.floats(0.001, 1), _nth),
     st.builds(lambda nth: Raises(**nth), _nth),

@@ -20,7 +20,7 @@ from ..workload import Workload
 from .fault import POINTS, Fault, OnService, Upon, When
 from .partition import Partition
 from .plan import check
-from .scene import DIRECTIONS, node_names
+from .scene import DIRECTIONS, SEEN_BY, node_names
 
 TIMES_S = (0.0, 0.0005, 0.001, 0.002, 0.005, 0.02, 0.1)
 """When a fault may strike: small runs are over in milliseconds."""
@@ -34,6 +34,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "least_ms": (0, 0.1, 1, 50),
     "greatest_ms": (1, 5, 20, 100),
     "bytes_per_s": (1_000, 20_000, 1_000_000),
+    "seen_by": SEEN_BY,
 }
 
 ATTEMPTS = 20

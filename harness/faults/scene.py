@@ -25,6 +25,9 @@ DIRECTIONS = {
 }
 """Which of the two ways between a node and its peers are concerned, as the node sees it."""
 
+SEEN_BY = ("both", "connector", "binder")
+"""Who of the two at the ends of a connection sees that it breaks."""
+
 
 class Reach(Protocol):
     """What a world lets faults do. A world that cannot do a kind refuses it before it begins.
@@ -56,8 +59,8 @@ class Reach(Protocol):
     def mend(self, one: str, other: str) -> None:
         """Allow connections again."""
 
-    def reset(self, one: str, other: str) -> None:
-        """Break the connections between two nodes."""
+    def reset(self, one: str, other: str, seen_by: str) -> None:
+        """Break the connections between two nodes; who does not see it keeps a half-open one."""
 
     def is_connected(self, one: str, other: str) -> bool:
         """Whether there is something to break."""
@@ -203,9 +206,9 @@ class Scene:
             if not self._cut[pair]:
                 self._reach.mend(*pair)
 
-    def reset(self, pair: Pair) -> None:
-        """Break what connects two nodes."""
-        self._reach.reset(*pair)
+    def reset(self, pair: Pair, seen_by: str) -> None:
+        """Break what connects two nodes, as `SEEN_BY` has it."""
+        self._reach.reset(*pair, seen_by)
 
     def is_connected(self, pair: Pair) -> bool:
         """Whether there is something to break between two nodes."""

@@ -12,7 +12,7 @@ done by it, between two steps of its own, and has taken effect when the call ret
     throttle / unthrottle   so many bytes a second, for each direction of a connection
     hold / release          nothing gets through, nothing is lost; connections stand
     cut / mend              connections break, and the door is shut: who knocks is refused
-    reset                   connections break, by RST where the transport has it
+    reset                   connections break, by RST where the transport has it, for both sides or one
 
 *Beaten:* asyncio, which is no quicker, and whose transports keep what they like and close as
 they like; a lock in place of the one thread, since what `select` returned may be closed by then.
@@ -132,8 +132,8 @@ class Relay:
     def mend(self, one: str, other: str) -> None:
         self._do(self._mend, frozenset((one, other)))
 
-    def reset(self, one: str, other: str) -> None:
-        self._do(self._reset, frozenset((one, other)))
+    def reset(self, one: str, other: str, seen_by: str = "both") -> None:
+        self._do(self._reset, frozenset((one, other)), seen_by)
 
     def is_connected(self, one: str, other: str) -> bool:
         return bool(self._do(self._is_connected, frozenset((one, other))))
@@ -170,9 +170,9 @@ class Relay:
             if door.pair == pair:
                 door.open()
 
-    def _reset(self, pair: frozenset[str]) -> None:
+    def _reset(self, pair: frozenset[str], seen_by: str = "both") -> None:
         for connection in self._traffic.between(pair):
-            connection.reset()
+            connection.reset(seen_by)
 
     def _is_connected(self, pair: frozenset[str]) -> bool:
         return any(connection.is_made for connection in self._traffic.between(pair))

@@ -4,6 +4,7 @@
     Listener    what one `bind()` made
     Connection  one that was tried, and perhaps stands
     Wire        one direction of it: what the network holds
+    Nowhere     what is left of that at the end which has not seen the connection break
 
 The connecting side has its pipe from `connect()` on and keeps it over any number of
 connections (5.1.2, 5.2.1); the binding side gets one per handshake and loses it with the
@@ -225,6 +226,31 @@ class Wire:
             self.way.wires.remove(self)
 
 
+class Nowhere:
+    """Where messages go on a connection that is half open: they are taken, and lost.
+
+    A real kernel keeps what nobody confirms, and takes no more once it is full; that is left out.
+    """
+
+    __slots__ = ("_source", "connection")
+
+    def __init__(self, connection: Connection, source: NetworkPipe) -> None:
+        self.connection = connection
+        self._source = source
+
+    def take(self, message: Message) -> bool:
+        """Lose a message."""
+        self._source.socket.drop("peer lost", message)
+        return True
+
+    def finish(self) -> None:
+        """The only end that there is closes."""
+        self.connection.dispose()
+
+    def lose(self) -> None:
+        """Nothing is in flight."""
+
+
 class Listener:
     """What one `bind()` made over tcp or ipc.
 
@@ -352,6 +378,7 @@ class Connection:
     Attributes:
         near, far: The pipe ends of the connector and of the listener.
         is_over: It was refused, closed or has broken.
+        left: Of one that is half open, the end that has not seen it break.
     """
 
     def __init__(self, connector: Connector, listener: Listener) -> None:
@@ -365,6 +392,7 @@ class Connection:
         self.far: NetworkPipe | None = None
         self.is_over = False
         self.is_standing = False
+        self.left: NetworkPipe | None = None
         self.number = self.network.next_connection()
         self._limit = None
         if connector.handshake_ms:
@@ -424,7 +452,7 @@ class Connection:
         self.connector.established()
         out, back = far_pipe.source, far_pipe.wire
         assert out is not None
-        assert back is not None
+        assert isinstance(back, Wire)
         pipe.wire, pipe.source = out, back
         if far.type in ANNOUNCING:
             pipe.announced_id = self.listener.announced_id
@@ -460,11 +488,13 @@ class Connection:
         if self._limit is not None:
             self._limit.cancel()
         self.listener.connections.pop(self, None)
+        self.network.half_open.pop(self, None)
         if self.connector.connection is self:
             self.connector.connection = None
 
     def _lose_wires(self) -> None:
-        for pipe in (self.near, self.far):
+        # The connector's end is another connection's by now if only the binder's is left.
+        for pipe in (self.near, self.far) if self.left is None else (self.left,):
             if pipe is not None:
                 wire, pipe.wire, pipe.source = pipe.wire, None, None
                 if wire is not None:
@@ -475,14 +505,51 @@ class Connection:
         self._end()
         self._lose_wires()
 
-    def reset(self) -> None:
-        """It breaks for both sides at once; what was in flight is lost."""
+    def reset(self, seen_by: str = "both") -> None:
+        """It breaks; what was in flight is lost.
+
+        Args:
+            seen_by: `both` sides; or the `connector` or the `binder` alone, and the other keeps
+                what leads nowhere. Before the handshake is done it has nothing to keep.
+        """
+        if self.is_over:
+            return
+        sees_near, sees_far = seen_by != "binder", seen_by != "connector"
+        if self.left is not None:
+            if sees_near if self.left is self.near else sees_far:
+                self._lose_left()
+        elif self.is_standing and seen_by != "both":
+            self._half_open(self.far if sees_near else self.near)
+        else:
+            self._end()
+            self._lose_wires()
+            self._lost_far()
+            self._lost_near()
+
+    def _half_open(self, left: NetworkPipe | None) -> None:
+        assert left is not None
+        self._lose_wires()
+        self.left = left
+        self.network.half_open[self] = None
+        left.wire = Nowhere(self, left)
+        left.pump()
+        if left is self.near:
+            del self.listener.connections[self]
+            self._lost_far()
+        else:
+            self._lost_near()
+        if left.silence_ms is not None:
+            self.network.scheduler.call_later(left.silence_ms * c.NS_PER_MS, self._lose_left)
+
+    def _lose_left(self) -> None:
         if self.is_over:
             return
         self._end()
         self._lose_wires()
-        self._lost_far()
-        self._lost_near()
+        if self.left is self.near:
+            self._lost_near()
+        else:
+            self._lost_far()
 
     def finished_at(self, pipe: NetworkPipe) -> None:
         """One side learns that the other has closed."""

@@ -110,19 +110,13 @@ class Way:
         # Pings themselves are not simulated, since they would keep the clock going for ever:
         # only their absence has an effect, and only a way that is held makes them absent.
         for pipe in (wire.source, wire.target):
-            options = pipe.socket.options
-            if not options.heartbeat_ivl:
-                continue
-            timeout_ms = options.heartbeat_timeout
-            silence_ms = options.heartbeat_ivl + (
-                timeout_ms if timeout_ms >= 0 else options.heartbeat_ivl
-            )
 
             def check() -> None:
-                if self.is_held and self._holds == hold:
+                if self.is_held and self._holds == hold and wire in self.wires:
                     wire.connection.reset()
 
-            self.scheduler.call_later(silence_ms * NS_PER_MS, check)
+            if pipe.silence_ms is not None:
+                self.scheduler.call_later(pipe.silence_ms * NS_PER_MS, check)
 
     def release(self) -> None:
         """Let through what was held, in order."""

@@ -129,6 +129,24 @@ RESET = Planted(
     "c0.1 was not answered",
 )
 
+HALF_OPEN_AT_THE_BINDER = Planted(
+    Reset(at=Upon("worked", count=2), seen_by="connector"),
+    "req-rep",
+    {"client": programs.Insists, "server": programs.server_of_the_first_of_a_name},
+    {"client": programs.Insists, "server": programs.server_of_the_last_of_a_name},
+    "progress",
+    "c0.1 was not answered",
+)
+
+HALF_OPEN_AT_THE_CONNECTOR = Planted(
+    Reset(at=Upon("worked", count=2), seen_by="binder"),
+    "req-rep",
+    {"client": programs.Insists},
+    {"client": programs.InsistsAndListens},
+    "progress",
+    "c0.1 was not answered",
+)
+
 CRASH = Planted(
     Crash("worker-0"),
     "load-balancing-dealer",
@@ -227,5 +245,5 @@ PARTITION = Planted(
 
 PLANTED = (
     DELAY, HOLD, CUT, RESET, CRASH, CRASH_OF_A_CLIENT, RESTART, STALL, LATE, RAISES, STRANGER, SKEW,
-    THROTTLE, PARTITION,
+    THROTTLE, PARTITION, HALF_OPEN_AT_THE_BINDER, HALF_OPEN_AT_THE_CONNECTOR,
 )  # fmt: skip

@@ -126,6 +126,36 @@ class AsksElsewhere(Reopening):
         return super().call(body)
 
 
+class Insists:
+    """Asks again until it is answered, always under its own name."""
+
+    def __init__(self, context: Context, endpoints: list[str], name: str) -> None:
+        self.socket = context.socket(zmq.DEALER)
+        self.socket.routing_id = name.encode()
+        self.socket.reconnect_ivl = 10
+        self.prepare()
+        for endpoint in endpoints:
+            self.socket.connect(endpoint)
+
+    def prepare(self) -> None:
+        """Set what has to be set before it connects."""
+
+    def call(self, body: Body) -> Body:
+        while True:
+            self.socket.send_multipart([b"", *body])
+            while self.socket.poll(PATIENCE_MS):
+                _, *reply = self.socket.recv_multipart()
+                if reply == body:
+                    return reply
+
+
+class InsistsAndListens(Insists):
+    """The same, and its heartbeats find out when a connection leads nowhere."""
+
+    def prepare(self) -> None:
+        self.socket.heartbeat_ivl = PATIENCE_MS
+
+
 class AsksAround:
     """Asks one server after the other, each on a socket of its own, until one answers."""
 
@@ -229,6 +259,25 @@ def worker_that_says_ready_again(context: Context, backend: str, handle: Handle)
 
 
 # --- servers -----------------------------------------------------------------------
+
+
+def server_of_the_first_of_a_name(context: Context, endpoint: str, handle: Handle) -> None:
+    """A ROUTER as it is by default: who comes under a name that it knows is not heard."""
+    router = context.socket(zmq.ROUTER)
+    router.bind(endpoint)
+    while True:
+        client, empty, *body = router.recv_multipart()
+        router.send_multipart([client, empty, *handle(body)])
+
+
+def server_of_the_last_of_a_name(context: Context, endpoint: str, handle: Handle) -> None:
+    """The same, but a name belongs to who came with it last."""
+    router = context.socket(zmq.ROUTER)
+    router.router_handover = 1
+    router.bind(endpoint)
+    while True:
+        client, empty, *body = router.recv_multipart()
+        router.send_multipart([client, empty, *handle(body)])
 
 
 def server_that_answers_pings(context: Context, endpoint: str, handle: Handle) -> None:

@@ -101,6 +101,7 @@ def test_every_kind_is_a_public_name() -> None:
             Stall("worker-1", at=Upon("worked", "worker-0", 3)),
         ),
         ("reset:at=replied#2", Reset(at=Upon("replied", count=2))),
+        ("reset:link=backend,seen_by=binder", Reset("backend", seen_by="binder")),
         (
             "partition:nodes=broker-0+worker-0,lasts=1",
             Partition(("broker-0", "worker-0"), lasts=1),
@@ -159,6 +160,7 @@ def test_what_cannot_be_read_is_refused_with_the_way_out(text: str, says: str) -
         (lambda: Delay(5, 2), "Delay.greatest_ms is 2; it must be 5 or more"),
         (lambda: Hold(direction="up"), "Hold.direction is 'up'; it must be one of both, in, out"),
         (lambda: Hold("frontend", direction="in"), "name the node, or take both"),
+        (lambda: Reset(seen_by="client"), "Reset.seen_by is 'client'; it must be one of both, con"),
         (lambda: Restart("worker-0", -1), "Restart.after_s is -1"),
         (lambda: Late(0), "Late.by_s is 0; it must be more than 0"),
         (lambda: Late(0.1, nth=0), "Late.nth is 0"),

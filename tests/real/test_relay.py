@@ -343,6 +343,87 @@ def test_a_reset_breaks_once_and_what_was_held_is_lost(stage: Stage) -> None:
     assert received(far, 4) == b"anew"
 
 
+# --- what one side alone sees ---------------------------------------------------------
+
+
+@pytest.fixture(params=["connector", "binder"])
+def half(request: pytest.FixtureRequest, stage: Stage) -> tuple[str, socket.socket, socket.socket]:
+    """A reset that one side sees: the other side, the end that broke, and the end that is left."""
+    near, far = stage.connect()
+    stage.relay.reset(A, B, request.param)
+    return ("binder", near, far) if request.param == "connector" else ("connector", far, near)
+
+
+Half = tuple[str, socket.socket, socket.socket]
+
+
+def test_who_does_not_see_a_reset_keeps_what_leads_nowhere(stage: Stage, half: Half) -> None:
+    _, broken, left = half
+    assert is_broken(broken)
+    left.sendall(bytes(10_000_000))  # More than lies between the two.
+    stage.rest()
+    assert not has_something(left)
+    assert stage.relay.is_connected(A, B)
+
+
+def test_new_connections_are_made_beside_one_that_is_half_open(stage: Stage, half: Half) -> None:
+    _, _, left = half
+    near, far = stage.connect()
+    near.sendall(b"out")
+    far.sendall(b"back")
+    assert received(far, 3) == b"out"
+    assert received(near, 4) == b"back"
+    left.sendall(b"lost")
+    stage.rest()
+    assert not any(map(has_something, (left, near, far)))
+
+
+def test_a_later_reset_breaks_what_is_half_open_if_its_side_sees_it(
+    stage: Stage, half: Half
+) -> None:
+    keeps, _, left = half
+    stage.relay.reset(A, B, "binder" if keeps == "connector" else "connector")
+    stage.rest()
+    assert not has_something(left)
+    stage.relay.reset(A, B, keeps)
+    assert is_broken(left)
+    assert not stage.relay.is_connected(A, B)
+
+
+def test_a_cut_breaks_what_is_half_open(stage: Stage, half: Half) -> None:
+    _, _, left = half
+    stage.relay.cut(A, B)
+    assert is_broken(left)
+
+
+def test_who_keeps_what_is_half_open_may_close_it(stage: Stage, half: Half) -> None:
+    _, _, left = half
+    left.sendall(b"lost")
+    left.close()
+    stage.rest()
+    assert not stage.relay.is_connected(A, B)
+
+
+def test_closing_ends_what_is_half_open(stage: Stage, half: Half) -> None:
+    _, _, left = half
+    stage.relay.close()
+    assert has_something(left)
+
+
+def test_what_was_held_back_is_lost_with_a_connection_that_one_side_sees_break(
+    stage: Stage,
+) -> None:
+    near, far = stage.connect()
+    stage.relay.hold(A, B)
+    near.sendall(b"lost")
+    stage.rest()
+    stage.relay.reset(A, B, "connector")
+    stage.relay.release(A, B)
+    stage.rest()
+    assert is_broken(near)
+    assert not has_something(far)
+
+
 # --- latencies ----------------------------------------------------------------------
 
 
