@@ -1,4 +1,4 @@
-"""Faults of links in the world of threads: they break what they break simulated, and are not seen."""
+"""Faults of links on real sockets: they break what they break simulated, and are not seen."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from reqrep import (
     Report,
     Reset,
     Scenario,
+    Sized,
     Throttle,
     Upon,
     Workload,
@@ -51,6 +52,10 @@ all_planted = pytest.mark.parametrize(
 )
 over_tcp_and_ipc = pytest.mark.parametrize(
     "transport", ["tcp", pytest.param("ipc", marks=pytest.mark.slow)]
+)
+
+in_both_worlds = pytest.mark.parametrize(
+    "world", ["threads", pytest.param("processes", marks=pytest.mark.slow)]
 )
 
 
@@ -198,7 +203,46 @@ def test_a_node_that_was_cut_off_while_it_works_is_found_again() -> None:
     assert "broken" not in kept.values(), str(report)
 
 
-@pytest.mark.parametrize("world", ["threads", pytest.param("processes", marks=pytest.mark.slow)])
+@in_both_worlds
+@over_tcp_and_ipc
+@pytest.mark.parametrize(
+    ("seen_by", "client", "server"),
+    [
+        ("connector", ["disconnected", "connected"], ["connected"]),
+        ("binder", [], ["disconnected"]),
+    ],
+)
+def test_of_a_reset_that_one_side_sees_the_other_hears_nothing(
+    seen_by: str, client: list[str], server: list[str], world: str, transport: str
+) -> None:
+    workload = Workload(20, ClosedLoop(think_time_s=0.02), timeout_s=0.3)
+    plan = (Reset("service", at=0.01, seen_by=seen_by),)
+    scenario = Scenario(reqrep.pattern("req-rep"), Fleet(1, 1), workload, faults=plan)
+    report = reqrep.run(scenario, world, transport)
+    (struck,) = report.history.of("fault")
+    over_ns = report.history.of("ok", "info")[-1].time_ns
+    for node, told in ("client-0", client), ("server-0", server):
+        assert [
+            event.kind
+            for event in report.history.of("connected", "disconnected", node=node)
+            if struck.time_ns < event.time_ns < over_ns
+        ] == told
+
+
+@in_both_worlds
+@over_tcp_and_ipc
+def test_a_body_takes_as_long_as_its_bytes_take_to_cross_each_way(
+    world: str, transport: str
+) -> None:
+    workload, plan = Workload(3, bodies=Sized(2000)), (Throttle(50_000),)
+    scenario = Scenario(reqrep.pattern("req-rep"), Fleet(1, 1), workload, faults=plan)
+    report = reqrep.run(scenario, world, transport)
+    latencies = [op.latency_ns for op in report.history.ops.values() if op.latency_ns]
+    assert len(latencies) == 3
+    assert min(latencies) >= 80 * MS
+
+
+@in_both_worlds
 @over_tcp_and_ipc
 def test_inside_each_group_of_a_partition_all_goes_on(world: str, transport: str) -> None:
     plan = (Partition(("client-0", "server-0"), at=0.05, lasts=0.4),)
