@@ -262,6 +262,7 @@ def test_heartbeats_find_out_that_a_connection_leads_nowhere(seen_by: str, keeps
     simulation, _ = make()
     scheduler = simulation.scheduler
     lost: list[tuple[str, int]] = []
+    got: list[list[bytes]] = []
 
     def observe(kind: str, socket: Socket, fields: dict[str, object]) -> None:
         if kind == "disconnected":
@@ -270,7 +271,7 @@ def test_heartbeats_find_out_that_a_connection_leads_nowhere(seen_by: str, keeps
     simulation.observe = observe
 
     def node(context: Context) -> None:
-        socket = context.socket(c.PAIR)
+        socket = context.socket(c.DEALER)
         if context.node == keeps:
             socket.set(c.HEARTBEAT_IVL, 100)
             socket.set(c.HEARTBEAT_TIMEOUT, 50)
@@ -281,12 +282,16 @@ def test_heartbeats_find_out_that_a_connection_leads_nowhere(seen_by: str, keeps
         scheduler.sleep(c.NS_PER_S)
         if context.node == "client":
             simulation.network.reset("client", "server", seen_by)
-        scheduler.sleep(c.NS_PER_S)
+            scheduler.sleep(c.NS_PER_S)
+            socket.send_message([b"over the new one"])
+        else:
+            got.append(socket.recv_message())
 
     for name in "server", "client":
         scheduler.spawn(name, name, node, simulation.context(name))
     simulation.run()
     sees = "client" if keeps == "server" else "server"
+    assert got == [[b"over the new one"]]
     assert lost[:2] == [(sees, 1000), (keeps, 1150)]
 
 
