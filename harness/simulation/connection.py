@@ -532,7 +532,6 @@ class Connection:
         self.left = left
         self.network.half_open[self] = None
         left.wire = Nowhere(self, left)
-        left.pump()
         if left is self.near:
             del self.listener.connections[self]
             self._lost_far()
@@ -540,6 +539,7 @@ class Connection:
             self._lost_near()
         if left.silence_ms is not None:
             self.network.scheduler.call_later(left.silence_ms * c.NS_PER_MS, self._lose_left)
+        left.pump()
 
     def _lose_left(self) -> None:
         if self.is_over:

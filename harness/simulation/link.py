@@ -109,12 +109,11 @@ class Way:
     def _await_heartbeat(self, wire: Wire, hold: int) -> None:
         # Pings themselves are not simulated, since they would keep the clock going for ever:
         # only their absence has an effect, and only a way that is held makes them absent.
+        def check() -> None:
+            if self.is_held and self._holds == hold and wire in self.wires:
+                wire.connection.reset()
+
         for pipe in (wire.source, wire.target):
-
-            def check() -> None:
-                if self.is_held and self._holds == hold and wire in self.wires:
-                    wire.connection.reset()
-
             if pipe.silence_ms is not None:
                 self.scheduler.call_later(pipe.silence_ms * NS_PER_MS, check)
 

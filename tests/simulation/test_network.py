@@ -295,6 +295,30 @@ def test_heartbeats_find_out_that_a_connection_leads_nowhere(seen_by: str, keeps
     assert lost[:2] == [(sees, 1000), (keeps, 1150)]
 
 
+def test_what_lingers_for_a_connection_that_leads_nowhere_is_lost_with_it() -> None:
+    simulation, drops = make()
+
+    def server(context: Context) -> None:
+        socket = context.socket(c.PULL)
+        socket.bind(AT)
+        simulation.scheduler.sleep(c.NS_PER_S)
+        simulation.network.reset("client", "server", "binder")
+
+    def client(context: Context) -> None:
+        socket = context.socket(c.PUSH)
+        socket.connect(AT)
+        simulation.scheduler.sleep(c.NS_PER_MS)
+        simulation.network.hold("client", "server")
+        for _ in range(3):
+            socket.send_message([bytes(100_000)])
+        socket.close()
+        context.term()
+
+    assert run(simulation, server, client).kind == "finished"
+    assert drops == ["peer lost"] * 3
+    assert not simulation.network.half_open
+
+
 @pytest.mark.parametrize("seen_by", ["connector", "binder"])
 def test_who_keeps_a_connection_that_leads_nowhere_may_close_it(seen_by: str) -> None:
     simulation, drops = make()
