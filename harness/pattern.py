@@ -40,7 +40,7 @@ from .workload import Workload
 
 Program = Callable[..., Any]
 
-GENTLE = frozenset({"noop", "delay", "hold", "stall", "late"})
+GENTLE = frozenset({"noop", "delay", "hold", "stall", "late", "throttle"})
 """The kinds of fault by which nothing is lost: what a promise covers when nobody says."""
 
 

@@ -68,6 +68,12 @@ class SimulatedReach:
     def unslow(self, source: str, target: str) -> None:
         self._network.way(source, target).set_latency(LATENCY_LEAST_NS, LATENCY_GREATEST_NS)
 
+    def throttle(self, source: str, target: str, bytes_per_s: int) -> None:
+        self._network.way(source, target).set_bandwidth(bytes_per_s)
+
+    def unthrottle(self, source: str, target: str) -> None:
+        self._network.way(source, target).set_bandwidth(None)
+
     def is_connected(self, one: str, other: str) -> bool:
         return bool(self._network.connections(one, other))
 

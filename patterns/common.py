@@ -14,7 +14,7 @@ Message: TypeAlias = list[bytes]
 Handle: TypeAlias = Callable[[Body], Body]
 Context: TypeAlias = zmq.Context[zmq.Socket[bytes]]
 
-LOSING = GENTLE | {"skew", "cut", "reset", "crash", "restart"}
+LOSING = GENTLE | {"skew", "cut", "reset", "crash", "restart", "partition"}
 """The kinds of fault by which, at worst, requests and replies are lost."""
 ALWAYS = LOSING | {"stranger", "raises"}
 """Those, a peer that sends odd messages, and a service that raises, which ends its program."""
@@ -40,9 +40,10 @@ def promised_but(*others: Promise) -> tuple[Promise, ...]:
     return tuple(promises.values())
 
 
-RECOVERS = Promise("recovery", GENTLE | {"skew", "stranger", "cut", "reset", "restart"})
+RECOVERS = Promise("recovery", GENTLE | {"skew", "stranger", "cut", "partition", "restart"})
 """Of those whose servers and brokers keep nothing of their peers; a broker that lists its ready
-workers never hears again of one whose request to be listed was lost, or whose reply was."""
+workers never hears again of one whose request to be listed was lost, or whose reply was. A client
+whose connection is half open never notices, since none of ours has heartbeats: not after a reset."""
 
 HEAD_OF_LINE = Promise("head-of-line", frozenset({"noop", "late", "skew"}))
 """A message that the network keeps back, or that waits for a stalled node, lies unread as well."""

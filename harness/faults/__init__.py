@@ -17,6 +17,7 @@ from .hold import Hold
 from .late import Late
 from .noop import Noop
 from .parse import parse
+from .partition import Partition
 from .plan import check
 from .points import Points
 from .raises import Raises
@@ -26,10 +27,12 @@ from .scene import Reach, Scene
 from .skew import Skew
 from .stall import Stall
 from .stranger import Stranger, is_strangers
+from .throttle import Throttle
 
 AnyFault = (
     Noop | Delay | Hold | Cut | Reset | Crash | Restart | Stall | Late | Raises | Stranger | Skew
-)
+    | Throttle | Partition
+)  # fmt: skip
 """The kinds as one type, by which JSON is read."""
 
 KINDS: dict[str, type[Fault]] = {kind_of(kind): kind for kind in AnyFault.__args__}
@@ -52,6 +55,7 @@ __all__ = [
     "Late",
     "Noop",
     "OnService",
+    "Partition",
     "Points",
     "Raises",
     "Reach",
@@ -61,6 +65,7 @@ __all__ = [
     "Skew",
     "Stall",
     "Stranger",
+    "Throttle",
     "Upon",
     "check",
     "is_strangers",

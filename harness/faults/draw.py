@@ -18,8 +18,9 @@ from ..fleet import Fleet
 from ..pattern import Pattern
 from ..workload import Workload
 from .fault import POINTS, Fault, OnService, Upon, When
+from .partition import Partition
 from .plan import check
-from .scene import DIRECTIONS, node_names
+from .scene import DIRECTIONS, SEEN_BY, node_names
 
 TIMES_S = (0.0, 0.0005, 0.001, 0.002, 0.005, 0.02, 0.1)
 """When a fault may strike: small runs are over in milliseconds."""
@@ -32,6 +33,8 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "direction": tuple(DIRECTIONS),
     "least_ms": (0, 0.1, 1, 50),
     "greatest_ms": (1, 5, 20, 100),
+    "bytes_per_s": (1_000, 20_000, 1_000_000),
+    "seen_by": SEEN_BY,
 }
 
 ATTEMPTS = 20
@@ -53,6 +56,10 @@ def drawn(
                     values["link"] = random.choice(pattern.links).name
                 case "node" if not optional:
                     values["node"] = random.choice(node_names(pattern, fleet))
+                case "nodes":
+                    names = node_names(pattern, fleet)
+                    group = random.sample(names, random.randrange(1, len(names)))
+                    values["nodes"] = tuple(name for name in names if name in group)
                 case name if name in _CHOICES:
                     values[name] = random.choice(_CHOICES[name])
         try:
@@ -91,6 +98,8 @@ def simpler(fault: Fault) -> Iterator[Fault]:
                 tried += [value.replace(node=None), value.replace(count=1)]
         elif field.name == "nth":
             tried = [1]
+        elif field.name == "nodes":
+            tried = [tuple(name for name in value if name != left) for left in value]
         elif field.name in ("lasts", "by_s", "after_s"):
             tried = [0.1, 1.0]
         elif not field.required and field.default is not msgspec.NODEFAULT:
@@ -116,6 +125,8 @@ def within(faults: Sequence[Fault], pattern: Pattern, fleet: Fleet) -> tuple[Fau
         changes: dict[str, Any] = {}
         if (node := fault.where[1]) is not None:
             changes["node"] = there(node)
+        if isinstance(fault, Partition):
+            changes["nodes"] = tuple(dict.fromkeys(map(there, fault.nodes)))
         if isinstance(fault.at, Upon) and fault.at.node is not None:
             changes["at"] = fault.at.replace(node=there(fault.at.node))
         return fault.replace(**changes) if changes else fault

@@ -23,9 +23,11 @@ from ..values import (
     require_kind,
     require_more_than_0,
 )
+from .scene import Pair, Scene, pairs
 
 if TYPE_CHECKING:
-    from .scene import Scene
+    from ..fleet import Fleet
+    from ..pattern import Pattern
 
 POINTS = {
     "arriving": "a request has come to the node, and its program does not have it yet",
@@ -115,6 +117,10 @@ class Fault(Value, frozen=True, kw_only=True):
     def where(self) -> tuple[str | None, str | None]:
         """The link and the node that it names."""
         return getattr(self, "link", None), getattr(self, "node", None)
+
+    def pairs(self, pattern: Pattern, fleet: Fleet) -> list[Pair]:
+        """Between which nodes it is, if it is about connections."""
+        return pairs(pattern, fleet, *self.where)
 
     def finds(self, scene: Scene) -> bool:
         """Whether there is something to strike; a fault that finds nothing has not struck."""

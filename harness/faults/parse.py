@@ -3,6 +3,7 @@
 A kind, a colon, and fields as `key=value` between commas. `at` is a number of seconds or a
 point of a request's life, with a node and a count where they matter: `at=taken`,
 `at=taken@worker-0`, `at=worked@worker-0#3`. `role=worker` is the first node of a role, `worker-0`.
+Several nodes are written with a plus: `nodes=broker-0+worker-0`.
 """
 
 from __future__ import annotations
@@ -47,13 +48,22 @@ def parse(text: str, kinds: Mapping[str, type[Fault]]) -> Fault:
             raise MisuseError(
                 f"--fault {text!r}: {no_such('field', key, list(kind.__struct_fields__), name)}"
             )
-        fields[key] = _when(value, text) if key == "at" else value
+        fields[key] = _read(key, value, text)
     try:
         return msgspec.convert({"type": name, **fields}, type=kind, strict=False)
     except msgspec.ValidationError as error:
         if isinstance(error.__cause__, MisuseError):
             raise MisuseError(f"--fault {text!r}: {error.__cause__}") from None
         raise MisuseError(f"--fault {text!r}: {error}; an example is {kind.example}") from None
+
+
+def _read(key: str, value: str, text: str) -> Any:
+    match key:
+        case "at":
+            return _when(value, text)
+        case "nodes":
+            return [node for node in value.split("+") if node]
+    return value
 
 
 def _when(value: str, text: str) -> float | Upon:

@@ -9,15 +9,17 @@ from ..errors import MisuseError
 from ..fleet import Fleet
 from ..pattern import Pattern, no_such
 from ..values import require
-from ..workload import NS_PER_S, ClosedLoop, Workload, planned_times
+from ..workload import NS_PER_S, ClosedLoop, Sized, Workload, planned_times
 from .crash import Crash
 from .delay import Delay
 from .fault import Fault, OnService, Upon
 from .late import Late
+from .partition import Partition
 from .points import receiving_roles, serving_roles
 from .restart import Restart
 from .scene import node_names, pairs
 from .stranger import Stranger
+from .throttle import Throttle
 
 
 def check(faults: Sequence[Fault], pattern: Pattern, fleet: Fleet, workload: Workload) -> None:
@@ -44,6 +46,8 @@ def _check_place(fault: Fault, pattern: Pattern, fleet: Fleet) -> None:
     links = [link.name for link in pattern.links]
     link, node = fault.where
     named = [node, fault.at.node] if isinstance(fault.at, Upon) else [node]
+    if isinstance(fault, Partition):
+        named += fault.nodes
     for name in named:
         if name is not None and name not in nodes:
             raise MisuseError(f"{fault!r}: {no_such('node', name, nodes, pattern.name)}")
@@ -52,6 +56,11 @@ def _check_place(fault: Fault, pattern: Pattern, fleet: Fleet) -> None:
     if link is not None and node is not None and not pairs(pattern, fleet, link, node):
         raise MisuseError(
             f"{fault!r}: {node} is not at the link {link!r} of {pattern.name!r}; leave one of them out"
+        )
+    if isinstance(fault, Partition) and not fault.pairs(pattern, fleet):
+        raise MisuseError(
+            f"{fault!r}: none of these nodes meets one that is not among them, so there is nothing to "
+            "cut; leave out those whom the others are to be cut off from"
         )
     if isinstance(fault, Stranger) and "client" not in pattern.link(fault.link).connects:
         raise MisuseError(
@@ -128,6 +137,24 @@ def _check_patience(faults: Sequence[Fault], pattern: Pattern, workload: Workloa
                 f"an op crosses {hops} hops and may stay open for {workload.timeout_s:g} s: take "
                 "less, or raise Workload.timeout_s",
             )
+        elif isinstance(fault, Throttle):
+            _check_bandwidth(fault, pattern, workload)
+
+
+def _check_bandwidth(fault: Throttle, pattern: Pattern, workload: Workload) -> None:
+    """Refuse what a body cannot cross in time, where its size is known."""
+    bodies = workload.bodies
+    if not isinstance(bodies, Sized) or (fault.lasts or workload.timeout_s) < workload.timeout_s:
+        return  # What it keeps back goes on at once when it is healed.
+    hops = sum(hop.carries != "control" and fault.link in (None, hop.link) for hop in pattern.hops)
+    body = bodies.bytes * bodies.frames
+    require(
+        hops * body / fault.bytes_per_s < workload.timeout_s,
+        "Throttle.bytes_per_s",
+        fault.bytes_per_s,
+        f"a body of {body} bytes crosses {hops} such hops and an op may stay open for "
+        f"{workload.timeout_s:g} s: take more, send less, or raise Workload.timeout_s",
+    )
 
 
 def _check_lives(faults: Sequence[Fault]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
@@ -25,6 +25,9 @@ DIRECTIONS = {
 }
 """Which of the two ways between a node and its peers are concerned, as the node sees it."""
 
+SEEN_BY = ("both", "connector", "binder")
+"""Who of the two at the ends of a connection sees that it breaks."""
+
 
 class Reach(Protocol):
     """What a world lets faults do. A world that cannot do a kind refuses it before it begins.
@@ -38,6 +41,12 @@ class Reach(Protocol):
     def unslow(self, source: str, target: str) -> None:
         """The usual latency again."""
 
+    def throttle(self, source: str, target: str, bytes_per_s: int) -> None:
+        """The bandwidth of one way, for each connection; from now on."""
+
+    def unthrottle(self, source: str, target: str) -> None:
+        """The usual bandwidth again, also for what waits already."""
+
     def hold(self, source: str, target: str) -> None:
         """Let nothing through one way, and lose nothing."""
 
@@ -50,8 +59,8 @@ class Reach(Protocol):
     def mend(self, one: str, other: str) -> None:
         """Allow connections again."""
 
-    def reset(self, one: str, other: str) -> None:
-        """Break the connections between two nodes."""
+    def reset(self, one: str, other: str, seen_by: str) -> None:
+        """Break the connections between two nodes; who does not see it keeps a half-open one."""
 
     def is_connected(self, one: str, other: str) -> bool:
         """Whether there is something to break."""
@@ -111,6 +120,7 @@ class Scene:
         self._stalled: Counter[str] = Counter()
         self._visitors = count()
         self._latencies: dict[Pair, list[tuple[float, float]]] = {}
+        self._bandwidths: dict[Pair, list[int]] = {}
         self.is_alive = reach.is_alive
         self.start = reach.start
         self.skew = reach.skew
@@ -151,6 +161,23 @@ class Scene:
             else:
                 self._reach.unslow(*way)
 
+    def throttle(self, way: Pair, bytes_per_s: int) -> None:
+        """Another bandwidth of one way; the narrowest that stands counts."""
+        with self._lock:
+            standing = self._bandwidths.setdefault(way, [])
+            standing.append(bytes_per_s)
+            self._reach.throttle(*way, min(standing))
+
+    def unthrottle(self, way: Pair, bytes_per_s: int) -> None:
+        """Take one back."""
+        with self._lock:
+            standing = self._bandwidths[way]
+            standing.remove(bytes_per_s)
+            if standing:
+                self._reach.throttle(*way, min(standing))
+            else:
+                self._reach.unthrottle(*way)
+
     def hold(self, way: Pair) -> None:
         """Let nothing through one way."""
         with self._lock:
@@ -179,9 +206,9 @@ class Scene:
             if not self._cut[pair]:
                 self._reach.mend(*pair)
 
-    def reset(self, pair: Pair) -> None:
-        """Break what connects two nodes."""
-        self._reach.reset(*pair)
+    def reset(self, pair: Pair, seen_by: str) -> None:
+        """Break what connects two nodes, as `SEEN_BY` has it."""
+        self._reach.reset(*pair, seen_by)
 
     def is_connected(self, pair: Pair) -> bool:
         """Whether there is something to break between two nodes."""
@@ -235,6 +262,15 @@ def pairs(pattern: Pattern, fleet: Fleet, link: str | None, node: str | None) ->
                     if node in (None, one, other) and (other, one) not in found:
                         found[one, other] = None
     return list(found)
+
+
+def boundary(pattern: Pattern, fleet: Fleet, group: Collection[str]) -> list[Pair]:
+    """Who meets across the boundary of a group, connector first."""
+    return [
+        (one, other)
+        for one, other in pairs(pattern, fleet, None, None)
+        if (one in group) != (other in group)
+    ]
 
 
 def require_direction(what: str, direction: str, node: str | None) -> None:

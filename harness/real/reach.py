@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from ..errors import HarnessBug
 from ..faults import NEED_NETWORK
-from ..faults.scene import Pair, pairs
+from ..faults.scene import Pair
 from ..scenario import Scenario
 from .relay import Relay
 
@@ -31,7 +31,7 @@ def relayed(scenario: Scenario) -> list[Pair]:
         pair
         for fault in scenario.faults
         if fault.needs_network
-        for pair in pairs(scenario.pattern, scenario.nodes, *fault.where)
+        for pair in fault.pairs(scenario.pattern, scenario.nodes)
     ]
 
 
@@ -57,6 +57,8 @@ class RealReach:
         self._wake = wake
         self.slow = relay.slow
         self.unslow = relay.unslow
+        self.throttle = relay.throttle
+        self.unthrottle = relay.unthrottle
         self.hold = relay.hold
         self.release = relay.release
         self.cut = relay.cut

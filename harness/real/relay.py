@@ -8,10 +8,11 @@ neither of them sees it. Only pairs of nodes that a plan of faults touches are r
 One thread serves all doors and connections and alone touches them. What faults ask for is
 done by it, between two steps of its own, and has taken effect when the call returns.
 
-    slow / unslow    another latency for each message
-    hold / release   nothing gets through, nothing is lost; connections stand
-    cut / mend       connections break, and the door is shut: who knocks is refused
-    reset            connections break, by RST where the transport has it
+    slow / unslow           another latency for each message
+    throttle / unthrottle   so many bytes a second, for each direction of a connection
+    hold / release          nothing gets through, nothing is lost; connections stand
+    cut / mend              connections break, and the door is shut: who knocks is refused
+    reset                   connections break, by RST where the transport has it, for both sides or one
 
 *Beaten:* asyncio, which is no quicker, and whose transports keep what they like and close as
 they like; a lock in place of the one thread, since what `select` returned may be closed by then.
@@ -113,6 +114,12 @@ class Relay:
     def unslow(self, source: str, target: str) -> None:
         self._do(self._set_latency, source, target, None)
 
+    def throttle(self, source: str, target: str, bytes_per_s: int) -> None:
+        self._do(self._set_bandwidth, source, target, bytes_per_s)
+
+    def unthrottle(self, source: str, target: str) -> None:
+        self._do(self._set_bandwidth, source, target, None)
+
     def hold(self, source: str, target: str) -> None:
         self._do(self._set_held, source, target, True)
 
@@ -125,8 +132,8 @@ class Relay:
     def mend(self, one: str, other: str) -> None:
         self._do(self._mend, frozenset((one, other)))
 
-    def reset(self, one: str, other: str) -> None:
-        self._do(self._reset, frozenset((one, other)))
+    def reset(self, one: str, other: str, seen_by: str = "both") -> None:
+        self._do(self._reset, frozenset((one, other)), seen_by)
 
     def is_connected(self, one: str, other: str) -> bool:
         return bool(self._do(self._is_connected, frozenset((one, other))))
@@ -138,8 +145,15 @@ class Relay:
     def _set_latency(self, source: str, target: str, latency_s: tuple[float, float] | None) -> None:
         self._traffic.way(source, target).latency_s = latency_s
 
+    def _set_bandwidth(self, source: str, target: str, bytes_per_s: int | None) -> None:
+        self._traffic.way(source, target).bytes_per_s = bytes_per_s
+        self._pump(source, target)
+
     def _set_held(self, source: str, target: str, is_held: bool) -> None:
         self._traffic.way(source, target).is_held = is_held
+        self._pump(source, target)
+
+    def _pump(self, source: str, target: str) -> None:
         for connection in self._traffic.between(frozenset((source, target))):
             connection.pump()
 
@@ -156,9 +170,9 @@ class Relay:
             if door.pair == pair:
                 door.open()
 
-    def _reset(self, pair: frozenset[str]) -> None:
+    def _reset(self, pair: frozenset[str], seen_by: str = "both") -> None:
         for connection in self._traffic.between(pair):
-            connection.reset()
+            connection.reset(seen_by)
 
     def _is_connected(self, pair: frozenset[str]) -> bool:
         return any(connection.is_made for connection in self._traffic.between(pair))

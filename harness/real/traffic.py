@@ -3,6 +3,7 @@
     Traffic     all of it, and what waits for it
     Door        where one node comes in to get to an endpoint that another has bound
     Connection  what came in at a door, and what it is continued by
+    HalfOpen    what one side keeps of it that has not seen it break
 
 All of this belongs to the thread of the relay.
 """
@@ -49,7 +50,7 @@ class Traffic:
     def __init__(self, seed: int) -> None:
         self.selector = selectors.DefaultSelector()
         self.buffer = memoryview(bytearray(BUFFER_BYTES))
-        self.connections: dict[Connection, None] = {}
+        self.connections: dict[Connection | HalfOpen, None] = {}
         self._seed = seed
         self._ways: dict[tuple[str, str], Way] = {}
         self._due: list[tuple[float, int, Connection]] = []
@@ -62,7 +63,7 @@ class Traffic:
             found = self._ways[source, target] = Way(source, target, self._seed)
         return found
 
-    def between(self, pair: frozenset[str]) -> list[Connection]:
+    def between(self, pair: frozenset[str]) -> list[Connection | HalfOpen]:
         """The connections between two nodes."""
         return [connection for connection in self.connections if connection.pair == pair]
 
@@ -217,19 +218,31 @@ class Connection:
         else:
             self.reset()
 
-    def reset(self) -> None:
-        """Break it: what is on its way is lost."""
-        for end in self._near, self._far:
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        self.close()
+    def reset(self, seen_by: str = "both") -> None:
+        """Break it: what is on its way is lost.
 
-    def close(self) -> None:
+        Args:
+            seen_by: `both` sides; or the `connector` or the `binder` alone, and the other keeps
+                what leads nowhere.
+        """
+        kept = {"connector": self._far, "binder": self._near}.get(seen_by) if self.is_made else None
+        for end in self._near, self._far:
+            if end is not kept:
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self.close(kept)
+        if kept is not None:
+            kept_by = "binder" if kept is self._far else "connector"
+            HalfOpen(self._traffic, self.pair, kept, kept_by)
+
+    def close(self, kept: socket.socket | None = None) -> None:
+        """Let go of both ends, and close them but for one that is kept."""
         if not self._is_closed:
             self._is_closed = True
             del self._traffic.connections[self]
             for end in self._near, self._far:
                 self._watch(end, 0)
-                end.close()
+                if end is not kept:
+                    end.close()
 
     def pump(self) -> None:
         """Pass on what may go now."""
@@ -299,3 +312,56 @@ class Connection:
         else:
             selector.unregister(end)
         self._masks[end] = mask
+
+
+class HalfOpen:
+    """What one side keeps of a connection that the other has seen break: it leads nowhere.
+
+    It is as behind a firewall that has forgotten the connection: whatever is sent is lost, and
+    nothing comes back. (The kernel confirms it, so the sender never has to wait.)
+
+    Attributes:
+        pair: The nodes that it was between.
+        is_made: That there is something to break.
+    """
+
+    is_made = True
+
+    def __init__(
+        self, traffic: Traffic, pair: frozenset[str], end: socket.socket, kept_by: str
+    ) -> None:
+        self._traffic = traffic
+        self.pair = pair
+        self._end = end
+        self._kept_by = kept_by
+        self._is_closed = False
+        traffic.connections[self] = None
+        traffic.selector.register(end, READ, self._ready)
+
+    def reset(self, seen_by: str = "both") -> None:
+        """Break it as well, if whoever keeps it is to see that."""
+        if seen_by in ("both", self._kept_by):
+            self._end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            self.close()
+
+    def close(self) -> None:
+        self._is_closed = True
+        del self._traffic.connections[self]
+        self._traffic.selector.unregister(self._end)
+        self._end.close()
+
+    def pump(self) -> None:
+        """There is nothing to pass on."""
+
+    def _ready(self, _events: int) -> None:
+        """Something has come, which is lost, or the end."""
+        if self._is_closed:
+            return
+        try:
+            size = self._end.recv_into(self._traffic.buffer)
+        except BlockingIOError:
+            return
+        except OSError:
+            size = 0
+        if not size:
+            self.close()

@@ -7,6 +7,7 @@ As long as nothing is wrong, bytes are taken into one buffer and passed on from 
 is put together, and nothing is copied but what the target does not take at once. A latency
 is one for a whole message, drawn when it begins: all of it arrives then, or as soon as the
 source has sent it. What is held is held to the byte, so no message ends any more at the target.
+Where a bandwidth is given bytes go on a few at a time, as many as have crossed by then.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ KEPT_BYTES = 256 * 1024
 What the kernel keeps on both sides comes on top of that.
 """
 
+PACE_S = 0.005
+"""How often bytes go on where a bandwidth is given, unless even one takes longer to cross."""
+
 _END = b""
 """Kept behind all that the source has sent: it has closed, and the target is told in its turn."""
 
@@ -38,12 +42,14 @@ class Way:
     Attributes:
         is_held: Whether nothing gets through.
         latency_s: What the latency of a message is drawn between; None is the network's own.
+        bytes_per_s: How quickly the bytes of one connection cross; None is the network's own.
         messages: How many messages have come from the source.
     """
 
     def __init__(self, source: str, target: str, seed: int) -> None:
         self.is_held = False
         self.latency_s: tuple[float, float] | None = None
+        self.bytes_per_s: int | None = None
         self.messages = 0
         self._random = Random(f"{seed} {source} {target}")
 
@@ -72,6 +78,7 @@ class Wire:
         self._kept: deque[tuple[float, bytes]] = deque()  # When it is due, and what.
         self._kept_bytes = 0
         self._last_due_s = 0.0
+        self._crossed_s = 0.0  # Until when the bandwidth is used up.
         self._has_ended = False  # The source sends no more.
         self._is_full = False  # The target takes no more for now.
         self._is_target_gone = False
@@ -89,7 +96,11 @@ class Wire:
         """When there is something to pass on that nothing but time keeps back."""
         if not self._kept or self._is_full or self.way.is_held:
             return None
-        return self._kept[0][0]
+        due_s, data = self._kept[0]
+        if self.way.bytes_per_s is None:
+            return due_s
+        step_s = max(PACE_S, 1 / self.way.bytes_per_s)
+        return max(due_s, self._crossed_s + min(step_s, len(data) / self.way.bytes_per_s))
 
     def read(self, buffer: memoryview) -> bool:
         """Take what the source has sent, and pass on what may go; whether that was all."""
@@ -116,6 +127,8 @@ class Wire:
         way.messages += boundaries.messages - before
         if way.latency_s is not None:
             self._keep_units(data, ends, is_between)
+        elif way.bytes_per_s is not None:
+            self._keep(self._next_due_s(), bytes(data))
         elif self._kept or way.is_held:
             self._keep(self._last_due_s, bytes(data))
         else:
@@ -150,17 +163,34 @@ class Wire:
         """Pass on what was kept, as far as it is due."""
         while self._kept and not (self.way.is_held or self._is_full):
             due_s, data = self._kept[0]
-            if due_s > time.monotonic():
+            now_s = time.monotonic()
+            if due_s > now_s:
                 return
             if data is _END:
                 self._finish()
                 return
-            sent = self._send(memoryview(data))
+            size = self._size_crossed(due_s, now_s, len(data))
+            if not size:
+                return
+            sent = self._send(memoryview(data)[:size])
+            if self.way.bytes_per_s is not None:
+                self._crossed_s += sent / self.way.bytes_per_s
             self._kept_bytes -= sent
             if sent == len(data):
                 self._kept.popleft()
             else:
                 self._kept[0] = (due_s, data[sent:])
+
+    def _size_crossed(self, due_s: float, now_s: float, size: int) -> int:
+        """How many of so many bytes, which could begin to cross when they were due, have by now."""
+        bytes_per_s = self.way.bytes_per_s
+        if bytes_per_s is None:
+            return size
+        # Of the time in which nothing could cross, since it was held or the target took no
+        # more, no more is made up for than the relay may have been late by.
+        late_s = 2 * max(PACE_S, 1 / bytes_per_s)
+        self._crossed_s = max(self._crossed_s, due_s, now_s - late_s)
+        return min(size, int((now_s - self._crossed_s) * bytes_per_s))
 
     def _send(self, data: memoryview) -> int:
         """Pass bytes on; how many are done with."""

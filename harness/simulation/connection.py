@@ -4,6 +4,7 @@
     Listener    what one `bind()` made
     Connection  one that was tried, and perhaps stands
     Wire        one direction of it: what the network holds
+    Nowhere     what is left of that at the end which has not seen the connection break
 
 The connecting side has its pipe from `connect()` on and keeps it over any number of
 connections (5.1.2, 5.2.1); the binding side gets one per handshake and loses it with the
@@ -59,6 +60,11 @@ def size_of(message: Message) -> int:
     return sum(map(len, message))
 
 
+def wire_bytes(message: Message) -> int:
+    """The bytes of a message as they cross: a frame has a head of two bytes, a long one of nine."""
+    return sum(len(frame) + (2 if len(frame) < 256 else 9) for frame in message)
+
+
 def is_reply(message: Message) -> bool:
     """Whether a REQ's connection lets a message through (5.4.4 to 5.4.6).
 
@@ -81,7 +87,7 @@ class Wire:
     """
 
     __slots__ = (
-        "_bytes", "_capacity", "_in_flight", "_is_armed", "_scheduler", "connection",
+        "_bytes", "_capacity", "_crossing", "_in_flight", "_is_armed", "_scheduler", "connection",
         "is_stuck", "source", "target", "way",
     )  # fmt: skip
 
@@ -96,6 +102,8 @@ class Wire:
         self._capacity = connection.network.buffer_bytes
         self._in_flight: deque[tuple[int, Message]] = deque()
         self._bytes = 0  # Of what is in flight; counted only while that is more than one.
+        # Where bytes cross slowly: when each of the last in flight has crossed, and its latency.
+        self._crossing: deque[tuple[int, int]] = deque()
         # Nothing arrives before the handshake has, which then unsticks it.
         self.is_stuck = True
         self._is_armed = True  # A timer is set for the first in flight, or it is stuck.
@@ -106,7 +114,10 @@ class Wire:
         in_flight = self._in_flight
         if in_flight and not self._has_room(message):
             return False
-        arrival_ns = self._scheduler.now_ns + self.way.latency_ns()
+        way = self.way
+        arrival_ns = self._scheduler.now_ns + way.latency_ns()
+        if way.bytes_per_s is not None:
+            arrival_ns = self._crosses_ns(message, way.bytes_per_s, arrival_ns)
         if in_flight and arrival_ns < in_flight[-1][0]:
             arrival_ns = in_flight[-1][0]
         in_flight.append((arrival_ns, message))
@@ -124,6 +135,35 @@ class Wire:
             return False
         self._bytes += size
         return True
+
+    def _crosses_ns(self, message: Message, bytes_per_s: int, arrival_ns: int) -> int:
+        """When a message arrives that has to wait for those before it to cross, and then crosses."""
+        now_ns, crossing = self._scheduler.now_ns, self._crossing
+        while crossing and crossing[0][0] <= now_ns:
+            crossing.popleft()
+        begins_ns = crossing[-1][0] if crossing else now_ns
+        crossed_ns = begins_ns + wire_bytes(message) * c.NS_PER_S // bytes_per_s
+        crossing.append((crossed_ns, arrival_ns - now_ns))
+        return crossed_ns + arrival_ns - now_ns
+
+    def reschedule(self, before: int) -> None:
+        """So many bytes crossed in a second: what has not yet crossed does by the new bandwidth."""
+        now_ns, after = self._scheduler.now_ns, self.way.bytes_per_s
+        crossing = [entry for entry in self._crossing if entry[0] > now_ns]
+        self._crossing.clear()
+        if not crossing:
+            return
+        messages = [self._in_flight.pop()[1] for _ in crossing]
+        arrival_ns = self._in_flight[-1][0] if self._in_flight else 0
+        for crosses_ns, latency_ns in crossing:
+            # From now on the line is never idle, so what is left of each takes as much longer.
+            left_ns = 0 if after is None else (crosses_ns - now_ns) * before // after
+            arrival_ns = max(arrival_ns, now_ns + left_ns + latency_ns)
+            self._in_flight.append((arrival_ns, messages.pop()))
+            if after is not None:
+                self._crossing.append((now_ns + left_ns, latency_ns))
+        if not self.is_stuck:
+            self._scheduler.push(self._in_flight[0][0], Wire._arrive, self)
 
     def finish(self) -> None:
         """The sender closes its end: the receiver learns of it after all messages."""
@@ -184,6 +224,31 @@ class Wire:
         self._in_flight.clear()
         if self in self.way.wires:
             self.way.wires.remove(self)
+
+
+class Nowhere:
+    """Where messages go on a connection that is half open: they are taken, and lost.
+
+    A real kernel keeps what nobody confirms, and takes no more once it is full; that is left out.
+    """
+
+    __slots__ = ("_source", "connection")
+
+    def __init__(self, connection: Connection, source: NetworkPipe) -> None:
+        self.connection = connection
+        self._source = source
+
+    def take(self, message: Message) -> bool:
+        """Lose a message."""
+        self._source.socket.drop("peer lost", message)
+        return True
+
+    def finish(self) -> None:
+        """The only end that there is closes."""
+        self.connection.dispose()
+
+    def lose(self) -> None:
+        """Nothing is in flight."""
 
 
 class Listener:
@@ -313,6 +378,7 @@ class Connection:
     Attributes:
         near, far: The pipe ends of the connector and of the listener.
         is_over: It was refused, closed or has broken.
+        left: Of one that is half open, the end that has not seen it break.
     """
 
     def __init__(self, connector: Connector, listener: Listener) -> None:
@@ -326,6 +392,7 @@ class Connection:
         self.far: NetworkPipe | None = None
         self.is_over = False
         self.is_standing = False
+        self.left: NetworkPipe | None = None
         self.number = self.network.next_connection()
         self._limit = None
         if connector.handshake_ms:
@@ -385,7 +452,7 @@ class Connection:
         self.connector.established()
         out, back = far_pipe.source, far_pipe.wire
         assert out is not None
-        assert back is not None
+        assert isinstance(back, Wire)
         pipe.wire, pipe.source = out, back
         if far.type in ANNOUNCING:
             pipe.announced_id = self.listener.announced_id
@@ -421,11 +488,13 @@ class Connection:
         if self._limit is not None:
             self._limit.cancel()
         self.listener.connections.pop(self, None)
+        self.network.half_open.pop(self, None)
         if self.connector.connection is self:
             self.connector.connection = None
 
     def _lose_wires(self) -> None:
-        for pipe in (self.near, self.far):
+        # The connector's end is another connection's by now if only the binder's is left.
+        for pipe in (self.near, self.far) if self.left is None else (self.left,):
             if pipe is not None:
                 wire, pipe.wire, pipe.source = pipe.wire, None, None
                 if wire is not None:
@@ -436,14 +505,51 @@ class Connection:
         self._end()
         self._lose_wires()
 
-    def reset(self) -> None:
-        """It breaks for both sides at once; what was in flight is lost."""
+    def reset(self, seen_by: str = "both") -> None:
+        """It breaks; what was in flight is lost.
+
+        Args:
+            seen_by: `both` sides; or the `connector` or the `binder` alone, and the other keeps
+                what leads nowhere. Before the handshake is done it has nothing to keep.
+        """
+        if self.is_over:
+            return
+        sees_near, sees_far = seen_by != "binder", seen_by != "connector"
+        if self.left is not None:
+            if sees_near if self.left is self.near else sees_far:
+                self._lose_left()
+        elif self.is_standing and seen_by != "both":
+            self._half_open(self.far if sees_near else self.near)
+        else:
+            self._end()
+            self._lose_wires()
+            self._lost_far()
+            self._lost_near()
+
+    def _half_open(self, left: NetworkPipe | None) -> None:
+        assert left is not None
+        self._lose_wires()
+        self.left = left
+        self.network.half_open[self] = None
+        left.wire = Nowhere(self, left)
+        if left is self.near:
+            del self.listener.connections[self]
+            self._lost_far()
+        else:
+            self._lost_near()
+        if left.silence_ms is not None:
+            self.network.scheduler.call_later(left.silence_ms * c.NS_PER_MS, self._lose_left)
+        left.pump()
+
+    def _lose_left(self) -> None:
         if self.is_over:
             return
         self._end()
         self._lose_wires()
-        self._lost_far()
-        self._lost_near()
+        if self.left is self.near:
+            self._lost_near()
+        else:
+            self._lost_far()
 
     def finished_at(self, pipe: NetworkPipe) -> None:
         """One side learns that the other has closed."""

@@ -1,7 +1,7 @@
 """Links: the way from one node to another, and what can be wrong with it.
 
 Each direction is a `Way` of its own, so that one can be held while the other works.
-Only what real networks do over TCP can happen: a way delays, holds (nothing gets
+Only what real networks do over TCP can happen: a way delays, is narrow, holds (nothing gets
 through, nothing is lost: the peer's kernel sends again later), or is cut (connections
 break, new ones are refused). It never reorders or repeats.
 """
@@ -43,13 +43,14 @@ class Way:
     Attributes:
         source, target: The nodes.
         is_held, is_cut: What is wrong with it.
+        bytes_per_s: How quickly the bytes of one connection cross; None is at once.
         latencies_ns: Between which latencies a choice decides, the least first.
         wires: The directions of connections that lead along it.
     """
 
     __slots__ = (
-        "_choices", "_holds", "_waiting", "choose", "is_cut", "is_held", "latencies_ns", "scheduler",
-        "source", "target", "wires",
+        "_choices", "_holds", "_waiting", "bytes_per_s", "choose", "is_cut", "is_held",
+        "latencies_ns", "scheduler", "source", "target", "wires",
     )  # fmt: skip
 
     def __init__(self, scheduler: Scheduler, choices: Choices, source: str, target: str) -> None:
@@ -64,6 +65,7 @@ class Way:
         self._holds = 0
         self._waiting: list[tuple[Callable[[Any], object], Any]] = []
         self.latencies_ns = DEFAULT_LATENCIES_NS
+        self.bytes_per_s: int | None = None
 
     def set_latency(self, least_ns: int, greatest_ns: int, levels: int = LATENCY_LEVELS) -> None:
         """How long a message takes: a choice between so many levels, 0 the least."""
@@ -83,6 +85,13 @@ class Way:
             self._choices.tell(f"what {self.source} sends to {self.target} takes {taken_ms:g} ms")
         return latency_ns
 
+    def set_bandwidth(self, bytes_per_s: int | None) -> None:
+        """How quickly bytes cross, also those that wait to cross; handshakes have few, and go free."""
+        before, self.bytes_per_s = self.bytes_per_s, bytes_per_s
+        if before is not None:
+            for wire in self.wires:
+                wire.reschedule(before)
+
     def carry(self, step: Callable[[T], object], argument: T) -> None:
         """Let a step of a handshake happen at the other end."""
         if self.is_held:
@@ -100,20 +109,13 @@ class Way:
     def _await_heartbeat(self, wire: Wire, hold: int) -> None:
         # Pings themselves are not simulated, since they would keep the clock going for ever:
         # only their absence has an effect, and only a way that is held makes them absent.
+        def check() -> None:
+            if self.is_held and self._holds == hold and wire in self.wires:
+                wire.connection.reset()
+
         for pipe in (wire.source, wire.target):
-            options = pipe.socket.options
-            if not options.heartbeat_ivl:
-                continue
-            timeout_ms = options.heartbeat_timeout
-            silence_ms = options.heartbeat_ivl + (
-                timeout_ms if timeout_ms >= 0 else options.heartbeat_ivl
-            )
-
-            def check() -> None:
-                if self.is_held and self._holds == hold:
-                    wire.connection.reset()
-
-            self.scheduler.call_later(silence_ms * NS_PER_MS, check)
+            if pipe.silence_ms is not None:
+                self.scheduler.call_later(pipe.silence_ms * NS_PER_MS, check)
 
     def release(self) -> None:
         """Let through what was held, in order."""

@@ -35,6 +35,7 @@ class Network:
 
     Attributes:
         refusal_ns: How long it takes to hear that nobody listens.
+        half_open: The connections of which one side has seen that they broke.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Network:
         self._listeners: dict[Endpoint, Listener] = {}
         self._next_port = FIRST_WILDCARD_PORT
         self._connections = 0
+        self.half_open: dict[Connection, None] = {}
 
     # --- listening ------------------------------------------------------------
 
@@ -128,12 +130,12 @@ class Network:
         return self.way(one, other).is_cut
 
     def connections(self, one: str, other: str) -> list[Connection]:
-        """Those that stand or are being made between two nodes, in order."""
+        """Those that stand, also half open, or are being made between two nodes, in order."""
         nodes = {(one, other), (other, one)}
+        accepted = (each for listener in self._listeners.values() for each in listener.connections)
         return [
             connection
-            for listener in list(self._listeners.values())
-            for connection in list(listener.connections)
+            for connection in dict.fromkeys((*self.half_open, *accepted))
             if (connection.out_way.source, connection.out_way.target) in nodes
         ]
 
@@ -162,7 +164,7 @@ class Network:
         """Let through what was held, in order."""
         self.way(source, target).release()
 
-    def reset(self, one: str, other: str) -> None:
-        """Break the connections between two nodes; connectors try again."""
+    def reset(self, one: str, other: str, seen_by: str = "both") -> None:
+        """Break the connections between two nodes; connectors that see it try again."""
         for connection in self.connections(one, other):
-            connection.reset()
+            connection.reset(seen_by)

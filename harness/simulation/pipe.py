@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from .rotation import NOWHERE
 
 if TYPE_CHECKING:
-    from .connection import Connector, Wire
+    from .connection import Connector, Nowhere, Wire
     from .sockets.endpoints import Endpoints
 
 Message = list[bytes]
@@ -238,7 +238,7 @@ class NetworkPipe(Pipe):
     Attributes:
         backlog: What the network has not taken yet: all of it while there is no connection.
         peer: Who is at the other end, as an object whose `str` a person understands.
-        wire: Where messages go; None while there is no connection.
+        wire: Where messages go, perhaps nowhere; None while there is no connection.
         source: Where messages come from.
         connector: Who keeps the connection up; None at the binding side.
         taken: How many messages the network took.
@@ -258,7 +258,7 @@ class NetworkPipe(Pipe):
         self.connector = connector
         self.peer = peer
         self.backlog: deque[Message] = deque()
-        self.wire: Wire | None = None
+        self.wire: Wire | Nowhere | None = None
         self.source: Wire | None = None
         self.is_lingering = False
         self.taken = 0
@@ -272,6 +272,15 @@ class NetworkPipe(Pipe):
     @property
     def peer_name(self) -> str:
         return str(self.peer)
+
+    @property
+    def silence_ms(self) -> int | None:
+        """How long nothing may come before heartbeats break the connection; None without them."""
+        options = self.socket.options
+        if not options.heartbeat_ivl:
+            return None
+        timeout_ms = options.heartbeat_timeout
+        return options.heartbeat_ivl + (timeout_ms if timeout_ms >= 0 else options.heartbeat_ivl)
 
     def write(self, message: Message) -> None:
         self.written += 1

@@ -17,6 +17,7 @@ from reqrep import (
     Fleet,
     Hold,
     Late,
+    Partition,
     Pattern,
     Promise,
     Raises,
@@ -24,9 +25,11 @@ from reqrep import (
     Reset,
     Restart,
     Scenario,
+    Sized,
     Skew,
     Stall,
     Stranger,
+    Throttle,
     Upon,
     Workload,
 )
@@ -126,6 +129,24 @@ RESET = Planted(
     "c0.1 was not answered",
 )
 
+HALF_OPEN_AT_THE_BINDER = Planted(
+    Reset(at=Upon("worked", count=2), seen_by="connector"),
+    "req-rep",
+    {"client": programs.Insists, "server": programs.server_of_the_first_of_a_name},
+    {"client": programs.Insists, "server": programs.server_of_the_last_of_a_name},
+    "progress",
+    "c0.1 was not answered",
+)
+
+HALF_OPEN_AT_THE_CONNECTOR = Planted(
+    Reset(at=Upon("worked", count=2), seen_by="binder"),
+    "req-rep",
+    {"client": programs.Insists},
+    {"client": programs.InsistsAndListens},
+    "progress",
+    "c0.1 was not answered",
+)
+
 CRASH = Planted(
     Crash("worker-0"),
     "load-balancing-dealer",
@@ -202,6 +223,27 @@ SKEW = Planted(
     workload=Workload(3, service=(Constant(0.03),)),
 )
 
+THROTTLE = Planted(
+    Throttle(20_000),
+    "req-rep",
+    {"client": programs.PingsBehindItsRequest, "server": programs.server_that_answers_pings},
+    {"client": programs.PingsBesideItsRequest, "server": programs.server_that_answers_pings},
+    "progress",
+    "c0.0 was not answered: the client gave up",
+    workload=Workload(3, bodies=Sized(4000), timeout_s=1.0),
+)
+
+PARTITION = Planted(
+    Partition(("client-0", "server-0"), at=Upon("taken", "server-1"), lasts=0.3),
+    "req-rep",
+    {"client": programs.AsksElsewhere},
+    {},
+    "at-most-once",
+    "was executed 2 times",
+    fleet=Fleet(clients=1, workers=2),
+)
+
 PLANTED = (
-    DELAY, HOLD, CUT, RESET, CRASH, CRASH_OF_A_CLIENT, RESTART, STALL, LATE, RAISES, STRANGER, SKEW
+    DELAY, HOLD, CUT, RESET, CRASH, CRASH_OF_A_CLIENT, RESTART, STALL, LATE, RAISES, STRANGER, SKEW,
+    THROTTLE, PARTITION, HALF_OPEN_AT_THE_BINDER, HALF_OPEN_AT_THE_CONNECTOR,
 )  # fmt: skip

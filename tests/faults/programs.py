@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from itertools import cycle
+from typing import TypeAlias
 
 import zmq
 
@@ -12,8 +14,12 @@ from reqrep.patterns.req_rep import ReqClient, rep_server
 
 __all__ = ["balancing_broker", "dealer_worker", "rep_server"]
 
+Socket: TypeAlias = zmq.Socket[bytes]
+
 PATIENCE_MS = 50
 """How long the clients here wait for a reply."""
+
+PING = b"PING"
 
 
 # --- clients -------------------------------------------------------------------
@@ -120,6 +126,93 @@ class AsksElsewhere(Reopening):
         return super().call(body)
 
 
+class Insists:
+    """Asks again until it is answered, always under its own name."""
+
+    def __init__(self, context: Context, endpoints: list[str], name: str) -> None:
+        self.socket = context.socket(zmq.DEALER)
+        self.socket.routing_id = name.encode()
+        self.socket.reconnect_ivl = 10
+        self.prepare()
+        for endpoint in endpoints:
+            self.socket.connect(endpoint)
+
+    def prepare(self) -> None:
+        """Set what has to be set before it connects."""
+
+    def call(self, body: Body) -> Body:
+        while True:
+            self.socket.send_multipart([b"", *body])
+            while self.socket.poll(PATIENCE_MS):
+                _, *reply = self.socket.recv_multipart()
+                if reply == body:
+                    return reply
+
+
+class InsistsAndListens(Insists):
+    """The same, and its heartbeats find out when a connection leads nowhere."""
+
+    def prepare(self) -> None:
+        self.socket.heartbeat_ivl = PATIENCE_MS
+
+
+class AsksAround:
+    """Asks one server after the other, each on a socket of its own, until one answers."""
+
+    def __init__(self, context: Context, endpoints: list[str]) -> None:
+        self._context = context
+        self._endpoints = cycle(endpoints)
+
+    def call(self, body: Body) -> Body:
+        while True:
+            with self._context.socket(zmq.REQ) as socket:
+                socket.linger = 0
+                socket.connect(next(self._endpoints))
+                socket.send_multipart(body)
+                if socket.poll(PATIENCE_MS):
+                    return socket.recv_multipart()
+
+
+class PingsBehindItsRequest:
+    """Pings a server that it does not hear, and gives it up when that is not answered either."""
+
+    def __init__(self, context: Context, endpoints: list[str]) -> None:
+        self.socket = self.connected(context, endpoints)
+
+    def connected(self, context: Context, endpoints: list[str]) -> Socket:
+        socket = context.socket(zmq.DEALER)
+        for endpoint in endpoints:
+            socket.connect(endpoint)
+        return socket
+
+    def call(self, body: Body) -> Body:
+        self.socket.send_multipart([b"", *body])
+        while True:
+            if not self.socket.poll(PATIENCE_MS):
+                self.ping(self.socket)
+                continue
+            _, *answer = self.socket.recv_multipart()
+            if answer != [PING]:
+                return answer
+
+    def ping(self, socket: Socket) -> None:
+        socket.send_multipart([b"", PING])
+        if not socket.poll(2 * PATIENCE_MS):
+            raise TimeoutError
+
+
+class PingsBesideItsRequest(PingsBehindItsRequest):
+    """The same, on a connection of their own, where nothing big stands in front."""
+
+    def __init__(self, context: Context, endpoints: list[str]) -> None:
+        super().__init__(context, endpoints)
+        self.beside = self.connected(context, endpoints)
+
+    def ping(self, socket: Socket) -> None:
+        super().ping(self.beside)
+        self.beside.recv_multipart()
+
+
 # --- brokers and workers ---------------------------------------------------------
 
 
@@ -166,6 +259,33 @@ def worker_that_says_ready_again(context: Context, backend: str, handle: Handle)
 
 
 # --- servers -----------------------------------------------------------------------
+
+
+def server_of_the_first_of_a_name(context: Context, endpoint: str, handle: Handle) -> None:
+    """A ROUTER as it is by default: who comes under a name that it knows is not heard."""
+    router = context.socket(zmq.ROUTER)
+    router.bind(endpoint)
+    while True:
+        client, empty, *body = router.recv_multipart()
+        router.send_multipart([client, empty, *handle(body)])
+
+
+def server_of_the_last_of_a_name(context: Context, endpoint: str, handle: Handle) -> None:
+    """The same, but a name belongs to who came with it last."""
+    router = context.socket(zmq.ROUTER)
+    router.router_handover = 1
+    router.bind(endpoint)
+    while True:
+        client, empty, *body = router.recv_multipart()
+        router.send_multipart([client, empty, *handle(body)])
+
+
+def server_that_answers_pings(context: Context, endpoint: str, handle: Handle) -> None:
+    socket = context.socket(zmq.REP)
+    socket.bind(endpoint)
+    while True:
+        body = socket.recv_multipart()
+        socket.send_multipart(body if body == [PING] else handle(body))
 
 
 def server_that_logs_and_goes_on(context: Context, endpoint: str, handle: Handle) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -22,18 +23,22 @@ from reqrep import (
     MisuseError,
     Noop,
     OpenLoop,
+    Partition,
     Promise,
     Raises,
     Reset,
     Restart,
     Scenario,
+    Sized,
     Skew,
     Stall,
     Stranger,
+    Throttle,
     Upon,
     Workload,
 )
 from reqrep.harness.faults import KINDS, parse
+from reqrep.harness.faults.draw import drawn, simpler, within
 from tests.strategies import plans
 
 NAMES = {name: getattr(reqrep, name) for name in reqrep.__all__}
@@ -96,6 +101,12 @@ def test_every_kind_is_a_public_name() -> None:
             Stall("worker-1", at=Upon("worked", "worker-0", 3)),
         ),
         ("reset:at=replied#2", Reset(at=Upon("replied", count=2))),
+        ("reset:link=backend,seen_by=binder", Reset("backend", seen_by="binder")),
+        (
+            "partition:nodes=broker-0+worker-0,lasts=1",
+            Partition(("broker-0", "worker-0"), lasts=1),
+        ),
+        ("throttle:bytes_per_s=9600,node=worker-0", Throttle(9600, node="worker-0")),
     ],
 )
 def test_a_fault_is_read_as_it_is_typed(text: str, fault: Fault) -> None:
@@ -122,6 +133,9 @@ def test_the_example_of_a_kind_can_be_typed_and_fits_a_pattern(kind: type[Fault]
         ("cut:lasts=0", "Cut.lasts is 0.0; it must be more than 0"),
         ("crash:node=worker-0,lasts=1", "there is no field 'lasts' in 'crash'"),
         ("late:by_s=1,rol=worker", "there is no field 'rol' in 'late'"),
+        ("partition:node=broker-0", "there is no field 'node' in 'partition'; did you mean nodes?"),
+        ("partition:nodes=", "Partition.nodes is (); name one node or more"),
+        ("partition:nodes=worker-0+worker-0", "name each node once"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_the_way_out(text: str, says: str) -> None:
@@ -146,11 +160,15 @@ def test_what_cannot_be_read_is_refused_with_the_way_out(text: str, says: str) -
         (lambda: Delay(5, 2), "Delay.greatest_ms is 2; it must be 5 or more"),
         (lambda: Hold(direction="up"), "Hold.direction is 'up'; it must be one of both, in, out"),
         (lambda: Hold("frontend", direction="in"), "name the node, or take both"),
+        (lambda: Reset(seen_by="client"), "Reset.seen_by is 'client'; it must be one of both, con"),
         (lambda: Restart("worker-0", -1), "Restart.after_s is -1"),
         (lambda: Late(0), "Late.by_s is 0; it must be more than 0"),
         (lambda: Late(0.1, nth=0), "Late.nth is 0"),
         (lambda: Skew("broker-0", 0), "Skew.by_s is 0; it must be a number of seconds, and not 0"),
         (lambda: Raises(at=Upon("taken")), "say which one by nth"),
+        (lambda: Partition("worker-0"), "Partition.nodes is 'worker-0'; it must be a tuple or a"),  # type: ignore[arg-type]
+        (lambda: Partition((1,)), "a node of Partition.nodes is 1; it must be a str"),  # type: ignore[arg-type]
+        (lambda: Throttle(0), "Throttle.bytes_per_s is 0; it must be a whole number, 1 or more"),
         (lambda: Upon("eaten"), "Upon.point is 'eaten'; it must be one of arriving, taken"),
         (lambda: Upon("taken", count=0), "Upon.count is 0"),
     ],
@@ -187,6 +205,24 @@ def test_a_bad_fault_is_refused_when_it_is_made(make: Any, says: str) -> None:
             [Late(3), Late(2.5)],
             "Late.by_s, all taken together, is 5.5; an op may stay open for 5 s",
         ),
+        (
+            [Partition(("broker-0", "worker-9"))],
+            "there is no node 'worker-9' in 'load-balancing'; did",
+        ),
+        (
+            [
+                Partition(
+                    (
+                        *(f"client-{n}" for n in range(4)),
+                        "broker-0",
+                        "worker-0",
+                        "worker-1",
+                        "worker-2",
+                    )
+                )
+            ],
+            "none of these nodes meets one that is not among them",
+        ),
         ([Delay(0, 2000)], "Delay.greatest_ms is 2000; an op crosses 4 hops"),
         ([0.5], "an entry of Scenario.faults is 0.5; give a fault"),
     ],
@@ -202,12 +238,37 @@ def test_a_node_may_be_struck_before_it_dies_and_after_it_has_come_again() -> No
     assert scenario(Crash("worker-0", at=0.5), *plan).faults
 
 
+def test_a_bandwidth_by_which_a_body_cannot_arrive_in_time_is_refused() -> None:
+    workload = Workload(4, bodies=Sized(500, frames=4), timeout_s=2)
+    says = r"Throttle.bytes_per_s is 4000; a body of 2000 bytes crosses 4 such hops and an op may"
+    with pytest.raises(MisuseError, match=says):
+        scenario(Throttle(4000), workload=workload)
+    assert scenario(Throttle(4001), workload=workload).faults
+    assert scenario(Throttle(2001, "backend"), workload=workload).faults
+    assert scenario(Throttle(1, lasts=1.9), workload=workload).faults
+
+
 @pytest.mark.parametrize("arrival", [OpenLoop(10), Bursts(5, 2)])
 def test_the_end_of_a_planned_load_is_known(arrival: Any) -> None:
     workload = Workload(20, arrival, timeout_s=1)
     with pytest.raises(MisuseError, match="the load is over after"):
         scenario(Noop(at=30), workload=workload, fleet=Fleet(4, 1))
     assert scenario(Noop(at=2), workload=workload, fleet=Fleet(4, 1)).faults
+
+
+def test_a_list_of_nodes_is_as_good_as_a_tuple() -> None:
+    assert Partition(["broker-0"]) == Partition(("broker-0",))  # type: ignore[arg-type]
+
+
+def test_a_partition_is_drawn_so_that_it_fits_and_shrinks_by_its_nodes_and_with_its_fleet() -> None:
+    pattern, fleet = reqrep.pattern("load-balancing"), Fleet(2, 3)
+    for seed in range(50):
+        found = drawn(Partition, Random(seed), pattern, fleet, Workload())
+        assert isinstance(found, Partition)
+        assert found.pairs(pattern, fleet)
+    fault = Partition(("broker-0", "worker-1", "worker-2"))
+    assert Partition(("broker-0", "worker-2")) in simpler(fault)
+    assert within([fault], pattern, Fleet(2, 2)) == (Partition(("broker-0", "worker-1")),)
 
 
 def test_a_promise_under_a_kind_that_there_is_not_is_refused() -> None:

@@ -26,15 +26,18 @@ from reqrep import (
     Hold,
     Late,
     Noop,
+    Partition,
     Promise,
     Raises,
     Report,
     Reset,
     Restart,
     Scenario,
+    Sized,
     Skew,
     Stall,
     Stranger,
+    Throttle,
     Upon,
     Workload,
 )
@@ -44,6 +47,8 @@ from reqrep.harness.faults.stranger import GOOD
 from reqrep.harness.report.data import report_data
 from reqrep.patterns.common import Body, Context, Handle
 from reqrep.patterns.req_rep import ReqClient, rep_server
+
+from .programs import AsksAround
 
 MS = 1_000_000
 SLOW = Workload(40, ClosedLoop(think_time_s=0.01))
@@ -129,6 +134,48 @@ def test_of_two_latencies_the_latest_that_stands_counts() -> None:
     assert latencies[0] == 100
     assert 40 in latencies
     assert latencies[-1] == 0
+
+
+def latencies_ms(report: Report) -> list[float]:
+    ops = report.history.ops.values()
+    load = [op for op in ops if not report.scenario.is_fresh(op.id)]
+    return [op.latency_ns / MS for op in load if op.latency_ns]
+
+
+BIG = Workload(4, bodies=Sized(2000))
+"""A body that takes 100 ms to cross where 20,000 bytes do in a second."""
+
+
+def test_a_body_takes_as_long_as_its_bytes_take_to_cross_each_way() -> None:
+    report = run(Throttle(20_000), pattern="req-rep", fleet=Fleet(1, 1), workload=BIG)
+    assert all(200 < latency < 203 for latency in latencies_ms(report))
+    assert len(latencies_ms(report)) == 4
+
+
+def test_of_two_bandwidths_the_narrowest_that_stands_counts() -> None:
+    plan = Throttle(20_000, at=0.0), Throttle(40_000, at=0.1), Throttle(10_000, at=0.5, lasts=0.5)
+    workload = BIG.replace(requests=6)
+    report = run(*plan, pattern="req-rep", fleet=Fleet(1, 1), workload=workload)
+    # It is narrower for the reply to the third request, and until that to the fourth is under way.
+    assert [round(latency, -1) for latency in latencies_ms(report)] == [
+        200,
+        200,
+        310,
+        350,
+        200,
+        200,
+    ]
+
+
+def test_what_waits_to_cross_arrives_at_once_when_the_bandwidth_is_healed() -> None:
+    plan = (Throttle(1_000, at=0.0, lasts=0.25),)
+    report = run(*plan, pattern="req-rep", fleet=Fleet(1, 1), workload=BIG)
+    assert [round(latency) for latency in latencies_ms(report)] == [250, 0, 0, 0]
+
+
+def test_each_connection_has_the_bandwidth_for_itself() -> None:
+    report = run(Throttle(20_000), pattern="req-rep", fleet=Fleet(3, 1), workload=BIG)
+    assert all(200 < latency < 203 for latency in latencies_ms(report))
 
 
 def test_what_is_broken_to_the_end_is_healed_and_the_rest_of_the_load_goes_on() -> None:
@@ -274,6 +321,26 @@ def test_a_reset_breaks_connections_and_they_are_made_anew() -> None:
     assert {e.node for e in broken} == {"broker-0", *(f"client-{n}" for n in range(4))}
     again = [e for e in report.history.of("connected") if e.time_ns > struck(report).time_ns]
     assert len(again) == 8 + 2  # And a newcomer, that asks when all is whole.
+
+
+def test_a_partition_cuts_a_group_off_and_inside_each_group_all_goes_on() -> None:
+    plan = (Partition(("client-0", "server-0"), at=0.05, lasts=1.0),)
+    pattern = reqrep.pattern("req-rep").with_roles(client=AsksAround)
+    scenario = Scenario(pattern, Fleet(2, 2), SLOW.replace(requests=200), faults=plan)
+    report = reqrep.run(scenario, "simulated")
+    begun_ns, ended_ns = struck(report).time_ns + MS, healed(report).time_ns
+    asked = {event.op: event.node for event in report.history.of("invoke")}
+    served = [(asked[e.op], e.node, e.time_ns) for e in report.history.of("execute")]
+    during = {served[:2] for served in served if begun_ns < served[2] < ended_ns}
+    assert during == {("client-0", "server-0"), ("client-1", "server-1")}
+    assert len({served[:2] for served in served if served[2] > ended_ns}) == 4
+
+
+def test_a_partition_and_a_cut_that_overlap_are_both_healed_before_connections_are_made() -> None:
+    plan = Partition(("server-0",), at=0.02, lasts=0.1), Cut("service", at=0.05, lasts=0.3)
+    report = run(*plan, pattern="req-rep", fleet=Fleet(1, 1), workload=SLOW)
+    again = [e.time_ns for e in report.history.of("connected")][2:]
+    assert min(again) > report.history.of("healed")[1].time_ns
 
 
 def test_the_service_takes_longer_or_raises_for_the_nth_request_of_a_worker() -> None:

@@ -1,4 +1,4 @@
-"""Faults of links in the world of threads: they break what they break simulated, and are not seen."""
+"""Faults of links on real sockets: they break what they break simulated, and are not seen."""
 
 from __future__ import annotations
 
@@ -21,9 +21,12 @@ from reqrep import (
     History,
     Hold,
     Noop,
+    Partition,
     Report,
     Reset,
     Scenario,
+    Sized,
+    Throttle,
     Upon,
     Workload,
 )
@@ -33,10 +36,14 @@ from reqrep.harness.real.reach import relayed
 from reqrep.patterns.common import Body, Context
 from reqrep.patterns.req_rep import ReqClient
 from tests.faults.planted import PLANTED, Planted
+from tests.faults.programs import AsksAround
 
 MS = 1_000_000
-REQUESTS = {"delay": 5, "hold": 2, "cut": 8, "reset": 4}
+REQUESTS = {"delay": 5, "hold": 2, "cut": 8, "reset": 4, "throttle": 1, "partition": 4}
 """Of each kind's planted defect: as few as show it, since here its time is ours."""
+
+TIMEOUTS_S = {"throttle": 1.0}
+"""Of those kinds whose requests take long when all is well."""
 
 all_planted = pytest.mark.parametrize(
     "planted",
@@ -47,12 +54,17 @@ over_tcp_and_ipc = pytest.mark.parametrize(
     "transport", ["tcp", pytest.param("ipc", marks=pytest.mark.slow)]
 )
 
+in_both_worlds = pytest.mark.parametrize(
+    "world", ["threads", pytest.param("processes", marks=pytest.mark.slow)]
+)
+
 
 def run_planted(
     planted: Planted, programs: dict[str, Any], transport: str, *faults: Fault
 ) -> Report:
-    requests = REQUESTS[planted.fault.kind]
-    scenario = planted.scenario(programs, *faults, requests=requests, timeout_s=0.4)
+    kind = planted.fault.kind
+    requests, timeout_s = REQUESTS[kind], TIMEOUTS_S.get(kind, 0.4)
+    scenario = planted.scenario(programs, *faults, requests=requests, timeout_s=timeout_s)
     return reqrep.run(scenario, "threads", transport)
 
 
@@ -87,7 +99,8 @@ def test_the_correct_program_is_not_flagged_on_real_sockets(
 @pytest.mark.parametrize("pattern", ["load-balancing", "broker", "req-rep", "dealer-router"])
 def test_what_loses_nothing_breaks_no_promise_of_ours(pattern: str) -> None:
     link = reqrep.pattern(pattern).links[-1].name
-    report = run(Delay(1, 3), Hold(link, at=0.01, lasts=0.05), pattern=pattern)
+    plan = Delay(1, 3), Hold(link, at=0.01, lasts=0.05), Throttle(50_000, link)
+    report = run(*plan, pattern=pattern)
     assert report.holds, str(report)
     assert report.statistics.ok == 20
     assert {verdict.property for verdict in report.verdicts} >= {"progress", "envelope"}
@@ -146,6 +159,11 @@ def test_a_node_that_no_fault_names_is_not_relayed() -> None:
         ("worker-1", "broker-0")
     ]
     assert len(relayed(Scenario(pattern, fleet, faults=(Delay(1, 2),)))) == 5
+    group = Partition(("broker-0", "worker-1", "client-0", "client-2"))
+    assert relayed(Scenario(pattern, fleet, faults=(group,))) == [
+        ("client-1", "broker-0"),
+        ("worker-0", "broker-0"),
+    ]
 
 
 @pytest.mark.parametrize("transport", ["tcp", "ipc"])
@@ -184,6 +202,62 @@ def test_a_node_that_was_cut_off_while_it_works_is_found_again() -> None:
     assert connected[-1].time_ns > healed.time_ns
     kept = {verdict.property: verdict.outcome for verdict in report.verdicts}
     assert "broken" not in kept.values(), str(report)
+
+
+@in_both_worlds
+@over_tcp_and_ipc
+@pytest.mark.parametrize(
+    ("seen_by", "client", "server"),
+    [
+        ("connector", ["disconnected", "connected"], ["connected"]),
+        ("binder", [], ["disconnected"]),
+    ],
+)
+def test_of_a_reset_that_one_side_sees_the_other_hears_nothing(
+    seen_by: str, client: list[str], server: list[str], world: str, transport: str
+) -> None:
+    workload = Workload(20, ClosedLoop(think_time_s=0.02), timeout_s=0.3)
+    plan = (Reset("service", at=0.01, seen_by=seen_by),)
+    scenario = Scenario(reqrep.pattern("req-rep"), Fleet(1, 1), workload, faults=plan)
+    report = reqrep.run(scenario, world, transport)
+    (struck,) = report.history.of("fault")
+    over_ns = report.history.of("ok", "info")[-1].time_ns
+    for node, told in ("client-0", client), ("server-0", server):
+        assert [
+            event.kind
+            for event in report.history.of("connected", "disconnected", node=node)
+            if struck.time_ns < event.time_ns < over_ns
+        ] == told
+
+
+@in_both_worlds
+@over_tcp_and_ipc
+def test_a_body_takes_as_long_as_its_bytes_take_to_cross_each_way(
+    world: str, transport: str
+) -> None:
+    workload, plan = Workload(3, bodies=Sized(2000)), (Throttle(50_000),)
+    scenario = Scenario(reqrep.pattern("req-rep"), Fleet(1, 1), workload, faults=plan)
+    report = reqrep.run(scenario, world, transport)
+    latencies = [op.latency_ns for op in report.history.ops.values() if op.latency_ns]
+    assert len(latencies) == 3
+    assert min(latencies) >= 80 * MS
+
+
+@in_both_worlds
+@over_tcp_and_ipc
+def test_inside_each_group_of_a_partition_all_goes_on(world: str, transport: str) -> None:
+    plan = (Partition(("client-0", "server-0"), at=0.05, lasts=0.4),)
+    workload = Workload(60, ClosedLoop(think_time_s=0.01))
+    pattern = reqrep.pattern("req-rep").with_roles(client=AsksAround)
+    report = reqrep.run(Scenario(pattern, Fleet(2, 2), workload, faults=plan), world, transport)
+    (struck,), (healed,) = report.history.of("fault"), report.history.of("healed")
+    asked = {event.op: event for event in report.history.of("invoke")}
+    during = {
+        (asked[event.op].node, event.node)
+        for event in report.history.of("execute")
+        if struck.time_ns < asked[event.op].time_ns and event.time_ns < healed.time_ns
+    }
+    assert during == {("client-0", "server-0"), ("client-1", "server-1")}
 
 
 def test_ctrl_c_while_links_are_broken_leaves_nothing(

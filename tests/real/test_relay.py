@@ -20,7 +20,7 @@ from zmq.utils.monitor import recv_monitor_message
 from reqrep import NodeFailed, ReqrepError
 from reqrep.harness.endpoints import private_folder
 from reqrep.harness.real.relay import Relay
-from reqrep.harness.real.wire import KEPT_BYTES, Way
+from reqrep.harness.real.wire import KEPT_BYTES, PACE_S, Way
 
 from .test_zmtp import GREETING, frame, message
 
@@ -343,6 +343,87 @@ def test_a_reset_breaks_once_and_what_was_held_is_lost(stage: Stage) -> None:
     assert received(far, 4) == b"anew"
 
 
+# --- what one side alone sees ---------------------------------------------------------
+
+
+@pytest.fixture(params=["connector", "binder"])
+def half(request: pytest.FixtureRequest, stage: Stage) -> tuple[str, socket.socket, socket.socket]:
+    """A reset that one side sees: the other side, the end that broke, and the end that is left."""
+    near, far = stage.connect()
+    stage.relay.reset(A, B, request.param)
+    return ("binder", near, far) if request.param == "connector" else ("connector", far, near)
+
+
+Half = tuple[str, socket.socket, socket.socket]
+
+
+def test_who_does_not_see_a_reset_keeps_what_leads_nowhere(stage: Stage, half: Half) -> None:
+    _, broken, left = half
+    assert is_broken(broken)
+    left.sendall(bytes(10_000_000))  # More than lies between the two.
+    stage.rest()
+    assert not has_something(left)
+    assert stage.relay.is_connected(A, B)
+
+
+def test_new_connections_are_made_beside_one_that_is_half_open(stage: Stage, half: Half) -> None:
+    _, _, left = half
+    near, far = stage.connect()
+    near.sendall(b"out")
+    far.sendall(b"back")
+    assert received(far, 3) == b"out"
+    assert received(near, 4) == b"back"
+    left.sendall(b"lost")
+    stage.rest()
+    assert not any(map(has_something, (left, near, far)))
+
+
+def test_a_later_reset_breaks_what_is_half_open_if_its_side_sees_it(
+    stage: Stage, half: Half
+) -> None:
+    keeps, _, left = half
+    stage.relay.reset(A, B, "binder" if keeps == "connector" else "connector")
+    stage.rest()
+    assert not has_something(left)
+    stage.relay.reset(A, B, keeps)
+    assert is_broken(left)
+    assert not stage.relay.is_connected(A, B)
+
+
+def test_a_cut_breaks_what_is_half_open(stage: Stage, half: Half) -> None:
+    _, _, left = half
+    stage.relay.cut(A, B)
+    assert is_broken(left)
+
+
+def test_who_keeps_what_is_half_open_may_close_it(stage: Stage, half: Half) -> None:
+    _, _, left = half
+    left.sendall(b"lost")
+    left.close()
+    stage.rest()
+    assert not stage.relay.is_connected(A, B)
+
+
+def test_closing_ends_what_is_half_open(stage: Stage, half: Half) -> None:
+    _, _, left = half
+    stage.relay.close()
+    assert has_something(left)
+
+
+def test_what_was_held_back_is_lost_with_a_connection_that_one_side_sees_break(
+    stage: Stage,
+) -> None:
+    near, far = stage.connect()
+    stage.relay.hold(A, B)
+    near.sendall(b"lost")
+    stage.rest()
+    stage.relay.reset(A, B, "connector")
+    stage.relay.release(A, B)
+    stage.rest()
+    assert is_broken(near)
+    assert not has_something(far)
+
+
 # --- latencies ----------------------------------------------------------------------
 
 
@@ -402,6 +483,73 @@ def test_latencies_are_drawn_from_the_seed_for_each_way_by_itself() -> None:
     assert draws(A, B, 7) == draws(A, B, 7)
     assert all(0.01 <= drawn <= 0.02 for drawn in draws(A, B, 7))
     assert len({tuple(draws(*way)) for way in ((A, B, 7), (B, A, 7), (A, B, 8))}) == 3
+
+
+# --- bandwidths -----------------------------------------------------------------------
+
+
+def test_bytes_cross_as_quickly_as_the_bandwidth_lets_them_and_the_other_way_at_once(
+    stage: Stage,
+) -> None:
+    near, far = stage.connect()
+    stage.relay.throttle(A, B, 50_000)
+    data = random.Random(4).randbytes(5_000)
+    begun = time.monotonic()
+    near.sendall(data[:4_990])
+    near.sendall(data[4_990:])
+    far.sendall(b"at once")
+    assert received(near, 7) == b"at once"
+    assert not has_something(far) or time.monotonic() - begun >= PACE_S
+    assert received(far, 2_500) == data[:2_500]
+    assert time.monotonic() - begun >= 0.05
+    assert received(far, 2_500) == data[2_500:]
+    assert time.monotonic() - begun >= 0.1
+
+
+def test_a_line_that_was_idle_makes_up_for_nothing(stage: Stage) -> None:
+    near, far = stage.connect()
+    stage.relay.throttle(A, B, 10_000)
+    near.sendall(b"a")
+    assert received(far, 1) == b"a"
+    stage.relay.hold(A, B)
+    near.sendall(bytes(500))
+    time.sleep(0.1)  # In which all of it would have crossed.
+    begun = time.monotonic()
+    stage.relay.release(A, B)
+    near.sendall(bytes(500))
+    assert received(far, 1_000) == bytes(1_000)
+    assert time.monotonic() - begun >= 0.1 - 2 * PACE_S
+
+
+def test_what_waits_to_cross_does_at_once_when_the_bandwidth_is_the_usual_again(
+    stage: Stage,
+) -> None:
+    near, far = stage.connect()
+    stage.relay.throttle(A, B, 1)
+    data = random.Random(5).randbytes(100_000)
+    near.sendall(data)
+    near.close()
+    stage.rest()
+    stage.relay.unthrottle(A, B)
+    assert received(far, len(data)) == data
+    assert far.recv(1) == b""
+
+
+def test_where_bytes_cross_slowly_the_sender_has_to_wait(stage: Stage) -> None:
+    near, far = stage.connect()
+    stage.relay.throttle(A, B, 1)
+    near.setblocking(False)
+    sent = blocked = 0
+    while blocked < 3:
+        try:
+            sent += near.send(bytes(65536))
+            blocked = 0
+        except BlockingIOError:
+            stage.rest()
+            blocked += 1
+        assert sent < 100_000_000
+    stage.relay.throttle(A, B, 10**12)
+    assert received(far, sent) == bytes(sent)
 
 
 # --- what is not there ----------------------------------------------------------------

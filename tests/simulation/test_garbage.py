@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
@@ -18,7 +19,7 @@ from reqrep.harness.simulation import (
 )
 
 
-def run(transport: str, rounds: int) -> None:
+def run(transport: str, rounds: int = 2) -> None:
     """A broker between two clients and two workers, all of whom close when they are done."""
     simulation = Simulation(SeededChoices(1), observe=lambda kind, socket, fields: None)
     scheduler = simulation.scheduler
@@ -71,15 +72,45 @@ def run(transport: str, rounds: int) -> None:
     simulation.dispose()
 
 
-@pytest.mark.parametrize("transport", ["inproc", "ipc", "tcp"])
-def test_a_run_that_is_over_leaves_no_cycles(transport: str) -> None:
-    run(transport, 2)
+def run_half_open(seen_by: str) -> None:
+    """Two sockets, and a connection that one of them has lost."""
+    simulation = Simulation(SeededChoices(1))
+
+    def node(context: Context) -> None:
+        socket = context.socket(c.DEALER)
+        (socket.bind if context.node == "server" else socket.connect)("tcp://127.0.0.1:1")
+        simulation.scheduler.sleep(c.NS_PER_S)
+        if context.node == "client":
+            simulation.network.reset("client", "server", seen_by)
+            socket.send_message([b"hello"])
+            assert simulation.network.half_open
+        simulation.scheduler.sleep(c.NS_PER_S)
+        socket.close()
+
+    tasks = [
+        simulation.scheduler.spawn(name, name, node, simulation.context(name))
+        for name in ("server", "client")
+    ]
+    simulation.run()
+    assert [task.error for task in tasks] == [None, None]
+    simulation.dispose()
+
+
+@pytest.mark.parametrize(
+    ("run", "what"),
+    [
+        *((run, transport) for transport in ("inproc", "ipc", "tcp")),
+        *((run_half_open, seen_by) for seen_by in ("connector", "binder")),
+    ],
+)
+def test_a_run_that_is_over_leaves_no_cycles(run: Callable[[str], None], what: str) -> None:
+    run(what)
     gc.collect()
     was_enabled, flags = gc.isenabled(), gc.get_debug()
     gc.disable()
     gc.set_debug(gc.DEBUG_SAVEALL)  # What is unreachable is kept in `gc.garbage`.
     try:
-        run(transport, 2)
+        run(what)
         gc.collect()
         left = Counter(type(thing).__qualname__ for thing in gc.garbage if _is_ours(thing))
     finally:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -108,6 +109,65 @@ def test_a_way_is_held_in_one_direction_only() -> None:
     assert log == ["down came", "nothing came up"]
 
 
+def test_what_is_behind_something_big_waits_in_order_until_that_has_crossed() -> None:
+    simulation, drops = make()
+    way = simulation.network.way("client", "server")
+    got: list[tuple[list[bytes], int]] = []
+    messages = [[b"big" * 1000], [b"small"], [b"a", b"b"], [b"last"]]
+
+    def server(context: Context) -> None:
+        socket = context.socket(c.PULL)
+        socket.bind(AT)
+        for _ in messages:
+            got.append((socket.recv_message(), simulation.scheduler.now_ns // c.NS_PER_MS))
+
+    def client(context: Context) -> None:
+        socket = context.socket(c.PUSH)
+        socket.connect(AT)
+        simulation.scheduler.sleep(c.NS_PER_S)
+        way.set_bandwidth(1000)
+        for message in messages[:3]:
+            socket.send_message(message)
+        simulation.scheduler.sleep(4 * c.NS_PER_S)
+        socket.send_message(messages[3])
+
+    assert run(simulation, server, client).kind == "finished"
+    # A head of nine bytes and 3,000; one of two and 5; two heads and 2; two and 4.
+    assert got == list(zip(messages, [4009, 4016, 4022, 5006], strict=True))
+    assert drops == []
+
+
+@pytest.mark.parametrize(("bytes_per_s", "arrivals_ms"), [(4000, [800, 1050]), (None, [500, 500])])
+def test_another_bandwidth_counts_for_what_has_not_yet_crossed(
+    bytes_per_s: int | None, arrivals_ms: list[int]
+) -> None:
+    simulation, _ = make()
+    way = simulation.network.way("client", "server")
+    got: list[int] = []
+    begun_ns = c.NS_PER_S
+
+    def server(context: Context) -> None:
+        socket = context.socket(c.PULL)
+        socket.bind(AT)
+        for _ in range(2):
+            socket.recv_message()
+            got.append((simulation.scheduler.now_ns - begun_ns) // c.NS_PER_MS)
+
+    def client(context: Context) -> None:
+        socket = context.socket(c.PUSH)
+        socket.connect(AT)
+        simulation.scheduler.sleep(begun_ns)
+        way.set_bandwidth(1000)
+        socket.send_message([bytes(1691)])  # Of which 500 cross before the bandwidth is another.
+        socket.send_message([bytes(991)])
+        simulation.scheduler.sleep(begun_ns + c.NS_PER_S // 2 - simulation.scheduler.now_ns)
+        way.set_bandwidth(bytes_per_s)
+        simulation.scheduler.sleep(c.NS_PER_S)
+
+    assert run(simulation, server, client).kind == "finished"
+    assert got == arrivals_ms
+
+
 def test_a_reset_loses_what_was_in_flight_and_the_connector_comes_back() -> None:
     simulation, drops = make()
     got: list[list[bytes]] = []
@@ -129,6 +189,159 @@ def test_a_reset_loses_what_was_in_flight_and_the_connector_comes_back() -> None
     assert run(simulation, server, client).kind == "finished"
     assert got == [[b"kept"]]
     assert drops == ["peer lost"]
+
+
+def test_what_the_connector_sends_is_lost_in_silence_where_only_the_binder_saw_a_reset() -> None:
+    simulation, drops = make()
+    network, scheduler = simulation.network, simulation.scheduler
+    got: list[list[bytes]] = []
+
+    def server(context: Context) -> None:
+        socket = context.socket(c.PULL)
+        socket.bind(AT)
+        got.append(socket.recv_message())
+
+    def client(context: Context) -> None:
+        socket = context.socket(c.PUSH)
+        socket.connect(AT)
+        scheduler.sleep(c.NS_PER_MS)
+        network.reset("client", "server", "binder")
+        for _ in range(2000):  # More than its pipe and the network hold.
+            socket.send_message([bytes(1000)])
+        scheduler.sleep(100 * c.NS_PER_S)
+        network.reset("client", "server", "binder")  # Who has lost it sees nothing any more.
+        socket.send_message([b"lost"])
+        network.reset("client", "server", "connector")
+        socket.send_message([b"kept"])
+
+    assert run(simulation, server, client).kind == "finished"
+    assert got == [[b"kept"]]
+    assert drops == ["peer lost"] * 2001
+    assert not network.half_open
+
+
+def test_a_binder_keeps_a_connection_beside_the_new_one_where_only_the_connector_saw_a_reset() -> (
+    None
+):
+    simulation, drops = make()
+    network, scheduler = simulation.network, simulation.scheduler
+    got: list[list[bytes]] = []
+
+    def server(context: Context) -> None:
+        socket = context.socket(c.DEALER)
+        socket.bind(AT)
+        scheduler.sleep(c.NS_PER_MS)
+        network.reset("server", "client", "connector")
+        scheduler.sleep(c.NS_PER_S)
+        for number in range(4):  # To each of the two in turn.
+            socket.send_message([b"%d" % number])
+        network.cut("server", "client")
+        network.mend("server", "client")
+        scheduler.sleep(c.NS_PER_S)
+        for number in range(4, 8):
+            socket.send_message([b"%d" % number])
+        scheduler.sleep(c.NS_PER_S)
+
+    def client(context: Context) -> None:
+        socket = context.socket(c.DEALER)
+        socket.connect(AT)
+        socket.options.rcvtimeo = 2500
+        with suppress(SimulatedError):
+            while True:
+                got.append(socket.recv_message())
+
+    run(simulation, server, client)
+    # The cut loses what is on its way, so of the first four none arrives.
+    assert got == [[b"4"], [b"5"], [b"6"], [b"7"]]
+    assert drops == ["peer lost"] * 4
+    assert not network.half_open
+
+
+@pytest.mark.parametrize(("seen_by", "keeps"), [("connector", "server"), ("binder", "client")])
+def test_heartbeats_find_out_that_a_connection_leads_nowhere(seen_by: str, keeps: str) -> None:
+    simulation, _ = make()
+    scheduler = simulation.scheduler
+    lost: list[tuple[str, int]] = []
+    got: list[list[bytes]] = []
+
+    def observe(kind: str, socket: Socket, fields: dict[str, object]) -> None:
+        if kind == "disconnected":
+            lost.append((socket.node, scheduler.now_ns // c.NS_PER_MS))
+
+    simulation.observe = observe
+
+    def node(context: Context) -> None:
+        socket = context.socket(c.DEALER)
+        if context.node == keeps:
+            socket.set(c.HEARTBEAT_IVL, 100)
+            socket.set(c.HEARTBEAT_TIMEOUT, 50)
+        if context.node == "server":
+            socket.bind(AT)
+        else:
+            socket.connect(AT)
+        scheduler.sleep(c.NS_PER_S)
+        if context.node == "client":
+            simulation.network.reset("client", "server", seen_by)
+            scheduler.sleep(c.NS_PER_S)
+            socket.send_message([b"over the new one"])
+        else:
+            got.append(socket.recv_message())
+
+    for name in "server", "client":
+        scheduler.spawn(name, name, node, simulation.context(name))
+    simulation.run()
+    sees = "client" if keeps == "server" else "server"
+    assert got == [[b"over the new one"]]
+    assert lost[:2] == [(sees, 1000), (keeps, 1150)]
+
+
+def test_what_lingers_for_a_connection_that_leads_nowhere_is_lost_with_it() -> None:
+    simulation, drops = make()
+
+    def server(context: Context) -> None:
+        socket = context.socket(c.PULL)
+        socket.bind(AT)
+        simulation.scheduler.sleep(c.NS_PER_S)
+        simulation.network.reset("client", "server", "binder")
+
+    def client(context: Context) -> None:
+        socket = context.socket(c.PUSH)
+        socket.connect(AT)
+        simulation.scheduler.sleep(c.NS_PER_MS)
+        simulation.network.hold("client", "server")
+        for _ in range(3):
+            socket.send_message([bytes(100_000)])
+        socket.close()
+        context.term()
+
+    assert run(simulation, server, client).kind == "finished"
+    assert drops == ["peer lost"] * 3
+    assert not simulation.network.half_open
+
+
+@pytest.mark.parametrize("seen_by", ["connector", "binder"])
+def test_who_keeps_a_connection_that_leads_nowhere_may_close_it(seen_by: str) -> None:
+    simulation, drops = make()
+
+    def server(context: Context) -> None:
+        socket = context.socket(c.DEALER)
+        socket.bind(AT)
+        simulation.scheduler.sleep(c.NS_PER_S)
+        simulation.network.reset("client", "server", seen_by)
+        simulation.scheduler.sleep(c.NS_PER_S)
+        socket.close()
+
+    def client(context: Context) -> None:
+        socket = context.socket(c.DEALER)
+        socket.connect(AT)
+        simulation.scheduler.sleep(2 * c.NS_PER_S)
+        if seen_by == "binder":
+            socket.send_message([b"lost"])
+        socket.close()
+
+    assert run(simulation, server, client).kind == "finished"
+    assert not simulation.network.half_open
+    assert drops == (["peer lost"] if seen_by == "binder" else [])
 
 
 def test_a_cut_link_refuses_connections_until_it_is_mended() -> None:
