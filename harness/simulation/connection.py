@@ -81,7 +81,7 @@ class Wire:
     """
 
     __slots__ = (
-        "_bytes", "_capacity", "_in_flight", "_is_armed", "_scheduler", "connection",
+        "_bytes", "_capacity", "_in_flight", "_is_armed", "_scheduler", "_shown", "connection",
         "is_stuck", "source", "target", "way",
     )  # fmt: skip
 
@@ -96,6 +96,7 @@ class Wire:
         self._capacity = connection.network.buffer_bytes
         self._in_flight: deque[tuple[int, Message]] = deque()
         self._bytes = 0  # Of what is in flight; counted only while that is more than one.
+        self._shown: Message | None = None  # Which message was last shown to who looks.
         # Nothing arrives before the handshake has, which then unsticks it.
         self.is_stuck = True
         self._is_armed = True  # A timer is set for the first in flight, or it is stuck.
@@ -149,6 +150,10 @@ class Wire:
             if self.way.is_held or (target.delivered >= target.stop_at and message is not END):
                 self.is_stuck = True
                 break
+            if self.way.look is not None and message is not self._shown and message is not END:
+                self._shown = message
+                self.way.look(message, False)
+                continue  # It may be held by now, or lost.
             in_flight.popleft()
             if in_flight:
                 self._bytes -= size_of(message)
@@ -157,6 +162,8 @@ class Wire:
             elif not target.is_watched or self._passes(target, message):
                 target.delivered += 1
                 target.put(message)
+                if self.way.look is not None:
+                    self.way.look(message, True)
         else:
             self._is_armed = False
         if self.source.backlog:
@@ -182,6 +189,7 @@ class Wire:
         for _, message in self._in_flight:
             self.source.socket.drop("peer lost", message)
         self._in_flight.clear()
+        self._shown = None
         if self in self.way.wires:
             self.way.wires.remove(self)
 
