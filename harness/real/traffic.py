@@ -227,6 +227,8 @@ class Connection:
         if not self._is_closed:
             self._is_closed = True
             del self._traffic.connections[self]
+            for wire in self._out, self._back:
+                wire.lose()
             for end in self._near, self._far:
                 self._watch(end, 0)
                 end.close()
@@ -274,6 +276,8 @@ class Connection:
     def _settle(self) -> None:
         """Wait for what can go on."""
         out, back = self._out, self._back
+        if self._is_closed:
+            return  # By what was done upon a message that it has passed on.
         if out.is_over and back.is_over:
             self.close()
             return
