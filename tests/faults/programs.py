@@ -165,7 +165,35 @@ def worker_that_says_ready_again(context: Context, backend: str, handle: Handle)
         socket.send_multipart([b"", client, empty, *handle(body)])
 
 
+def worker_that_asks_until_it_has_work(context: Context, backend: str, handle: Handle) -> None:
+    """The same until it is known: from its first work on it waits for as long as it takes."""
+    socket = context.socket(zmq.DEALER)
+    socket.connect(backend)
+    socket.send_multipart([b"", READY])
+    patience_ms: int | None = 2 * PATIENCE_MS
+    while True:
+        if not socket.poll(patience_ms):
+            socket.send_multipart([b"", READY])
+            continue
+        _, client, empty, *body = socket.recv_multipart()
+        patience_ms = None
+        socket.send_multipart([b"", client, empty, *handle(body)])
+
+
 # --- servers -----------------------------------------------------------------------
+
+
+def server_that_remembers_its_answer(context: Context, endpoint: str, handle: Handle) -> None:
+    """Who asks the same again gets the same answer, and the work is not done again."""
+    socket = context.socket(zmq.REP)
+    socket.bind(endpoint)
+    asked: Body = []
+    answer: Body = []
+    while True:
+        body = socket.recv_multipart()
+        if body != asked:
+            asked, answer = body, handle(body)
+        socket.send_multipart(answer)
 
 
 def server_that_logs_and_goes_on(context: Context, endpoint: str, handle: Handle) -> None:
