@@ -12,7 +12,7 @@ from .chaos import Chaos
 from .crash import Crash
 from .cut import Cut
 from .delay import Delay
-from .fault import POINTS, Fault, OnService, Upon, kind_of
+from .fault import POINTS, WAY_POINTS, Fault, OnService, Upon, kind_of
 from .hold import Hold
 from .late import Late
 from .noop import Noop
@@ -42,6 +42,7 @@ __all__ = [
     "KINDS",
     "NEED_NETWORK",
     "POINTS",
+    "WAY_POINTS",
     "AnyFault",
     "Chaos",
     "Crash",

@@ -19,7 +19,7 @@ from ..errors import MisuseError
 from ..pattern import no_such
 from .fault import POINTS, WAY_POINTS, Fault, Upon
 
-_UPON = re.compile(r"(?P<point>[a-z]+)(?:@(?P<node>[^#]+))?(?:#(?P<count>\d+))?\Z")
+_UPON = re.compile(r"(?P<point>[a-z]+)(?:@(?P<node>[^#]+))?(?:#(?P<count>[1-9]\d*))?\Z")
 
 
 def parse(text: str, kinds: Mapping[str, type[Fault]]) -> Fault:

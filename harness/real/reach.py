@@ -32,9 +32,7 @@ def relayed(scenario: Scenario) -> list[Pair]:
         if fault.needs_network:
             found += pairs(scenario.pattern, scenario.nodes, *fault.where)
         if (upon := fault.upon_message) is not None:
-            found += ways_of_messages(
-                scenario.pattern, scenario.nodes, upon.source, upon.target
-            )
+            found += ways_of_messages(scenario.pattern, scenario.nodes, upon.source, upon.target)
     return found
 
 

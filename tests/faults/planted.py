@@ -138,8 +138,11 @@ PASSING = Planted(
 PASSED = Planted(
     Reset(node="worker-0", at=Upon("passed", source="worker-0", count=2)),
     "load-balancing-dealer",
-    {"client": programs.Reopening, "worker": programs.worker_that_asks_until_it_has_work},
-    {"client": programs.Reopening, "worker": programs.worker_that_says_ready_again},
+    {
+        "client": programs.ReopeningForHalfASecond,
+        "worker": programs.worker_that_asks_until_it_has_work,
+    },
+    {"client": programs.ReopeningForHalfASecond, "worker": programs.worker_that_says_ready_again},
     "progress",
     "c0.2 was not answered",
 )

@@ -47,6 +47,12 @@ class Reopening(ReqClient):
         raise TimeoutError
 
 
+class ReopeningForHalfASecond(Reopening):
+    """Asks as often as that takes, which is often enough for who is only lost for a moment."""
+
+    times = 10
+
+
 class ReopeningOnce(Reopening):
     """Asks once, and gives up after a time-out."""
 

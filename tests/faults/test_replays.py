@@ -1,7 +1,8 @@
 """What the search has found stays found: kept counterexamples, one for each kind of fault.
 
 Each was found by `reqrep.search` from a cold start in `tests.faults.planted`, with its own kind
-of fault, and shrunk. They are run again here, in every world that can do the fault.
+of fault, and shrunk. Two more, found by resets, strike upon a message on its way. They are run
+again here, in every world that can do the fault.
 """
 
 from __future__ import annotations
@@ -11,14 +12,17 @@ from pathlib import Path
 import pytest
 
 import reqrep
-from reqrep.harness.faults import KINDS
+from reqrep.harness.faults import KINDS, WAY_POINTS
 
 REPLAYS = sorted((Path(__file__).parents[1] / "replays").glob("*.json"))
 kept = pytest.mark.parametrize("path", REPLAYS, ids=lambda path: path.stem)
 
 
-def test_each_kind_of_fault_has_a_kept_counterexample() -> None:
-    assert {path.stem for path in REPLAYS} == set(KINDS) - {"noop"}
+def test_each_kind_of_fault_has_a_kept_counterexample_and_so_has_each_point_of_a_way() -> None:
+    assert {path.stem for path in REPLAYS} == {*KINDS, *WAY_POINTS} - {"noop"}
+    for point in WAY_POINTS:
+        (path,) = (path for path in REPLAYS if path.stem == point)
+        assert f'"point": "{point}"' in path.read_text()
 
 
 @kept
@@ -37,13 +41,16 @@ def test_the_mended_program_is_said_to_be_fixed(path: Path, tmp_path: Path) -> N
 
 
 REAL = {
-    "threads": ("cut", "delay", "hold", "late", "raises", "reset", "stranger"),
-    "processes": tuple(sorted(set(KINDS) - {"noop", "skew"})),
+    "threads": ("cut", "delay", "hold", "late", "raises", "reset", "stranger", *WAY_POINTS),
+    "processes": tuple(sorted({*KINDS, *WAY_POINTS} - {"noop", "skew"})),
 }
 """The kinds that each real world can do over tcp."""
 
 
-QUICK = {"threads": REAL["threads"], "processes": ("crash", "reset", "restart", "stall")}
+QUICK = {
+    "threads": REAL["threads"],
+    "processes": ("crash", "reset", "restart", "stall", *WAY_POINTS),
+}
 
 
 @pytest.mark.parametrize(
