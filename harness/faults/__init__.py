@@ -1,7 +1,7 @@
 """What goes wrong in a run: one file per kind, each a value that a plan consists of.
 
 fault.py    what a fault is, and when it strikes     noop.py    the kind to copy
-scene.py    the nodes, and what a world can do to them
+scene.py    the nodes, the ways between them, and what a world can do to them
 points.py   the points of a request's life           chaos.py   carries a plan out
 plan.py     checks a plan before it runs             parse.py   faults as a person types them
 """

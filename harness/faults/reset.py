@@ -15,7 +15,7 @@ class Reset(Fault, frozen=True, tag="reset"):
     """
 
     summary = "connections break once and are made anew; what was on its way is lost"
-    example = "reset:node=worker-0,at=taken"
+    example = "reset:node=worker-0,at=passed@worker-0..broker-0#2"
     breaks = True
     needs_network = True
 

@@ -216,7 +216,8 @@ class Relay:
 
         def work() -> None:
             try:
-                done.set_result(strike())
+                strike()
+                done.set_result(None)
             except BaseException as error:
                 done.set_exception(error)
             os.write(self._wake_write, b"w")

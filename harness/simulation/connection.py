@@ -140,19 +140,19 @@ class Wire:
 
     def _arrive(self) -> None:
         in_flight = self._in_flight
-        target = self.target
+        way, target = self.way, self.target
         now_ns = self._scheduler.now_ns
         while in_flight:
             arrival_ns, message = in_flight[0]
             if arrival_ns > now_ns:
                 self._scheduler.push(arrival_ns, Wire._arrive, self)
                 break
-            if self.way.is_held or (target.delivered >= target.stop_at and message is not END):
+            if way.is_held or (target.delivered >= target.stop_at and message is not END):
                 self.is_stuck = True
                 break
-            if self.way.look is not None and message is not self._shown and message is not END:
+            if way.look is not None and message is not self._shown and message is not END:
                 self._shown = message
-                self.way.look(message, False)
+                way.look(message, False)
                 continue  # It may be held by now, or lost.
             in_flight.popleft()
             if in_flight:
@@ -162,8 +162,8 @@ class Wire:
             elif not target.is_watched or self._passes(target, message):
                 target.delivered += 1
                 target.put(message)
-                if self.way.look is not None:
-                    self.way.look(message, True)
+                if way.look is not None:
+                    way.look(message, True)
         else:
             self._is_armed = False
         if self.source.backlog:

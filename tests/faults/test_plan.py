@@ -292,7 +292,7 @@ def test_what_is_drawn_fits_and_is_of_each_way_of_saying_when() -> None:
                 )
             )
         ]
-        assert scenario(*[Noop(at=at) for at in drawn_at], fleet=Fleet(2, 2), workload=Workload(5))
+        scenario(*[Noop(at=at) for at in drawn_at], fleet=Fleet(2, 2), workload=Workload(5))
         points = {at.point for at in drawn_at if isinstance(at, Upon)}
         assert points == ({*POINTS, *WAY_POINTS} if has_network else set(POINTS))
 
