@@ -28,9 +28,10 @@ from reqrep import (
 )
 from reqrep.harness.catalogue import pattern_names
 from reqrep.harness.faults import WAY_POINTS
-from reqrep.harness.faults.scene import pairs, ways_of_messages
+from reqrep.harness.faults.scene import Look, pairs, ways_of_messages
 from reqrep.harness.frames import find_op
 from reqrep.harness.real.reach import relayed
+from reqrep.harness.simulated_reach import SimulatedReach
 
 MS = 1_000_000
 slow = pytest.mark.slow
@@ -97,6 +98,25 @@ def test_of_two_faults_upon_one_message_both_strike_and_each_counts_for_itself()
     )
     report = run(*plan, Noop(at=Upon("passing", count=4)))
     assert struck(report, 0).time_ns == struck(report, 1).time_ns < struck(report, 2).time_ns
+
+
+def test_when_nobody_waits_for_a_message_any_more_none_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: dict[tuple[str, str], bool] = {}
+    look_at = SimulatedReach.look_at
+
+    def told(self: SimulatedReach, source: str, target: str, look: Look | None) -> None:
+        looks[source, target] = look is not None
+        look_at(self, source, target, look)
+
+    monkeypatch.setattr(SimulatedReach, "look_at", told)
+    run(Noop(at=0.001), Noop(at=Upon("taken")), pattern="req-rep", fleet=Fleet(1, 1))
+    assert looks == {}
+    there, back = ("client-0", "server-0"), ("server-0", "client-0")
+    both = Noop(at=Upon("passing", count=2)), Noop(at=Upon("passed", count=100, target="client-0"))
+    run(*both, pattern="req-rep", fleet=Fleet(1, 1))
+    assert looks == {there: False, back: True}
 
 
 @pytest.mark.parametrize("name", pattern_names())
