@@ -45,9 +45,9 @@ WAY_POINTS = {
 class Upon(Value, frozen=True):
     """When something happens to a request, or to a message: the `count`-th time that it does.
 
-    A message is counted on its way if it carries a request or a reply of the fleet. What nodes
-    say among themselves, such as that they are ready or alive, is not: when they do so, and how
-    often, differs from run to run and from world to world.
+    A message is counted on its way if it carries a request or a reply of the fleet, known by its
+    op id. What nodes say among themselves, such as that they are ready or alive, is not: when
+    they do so, and how often, differs from run to run and from world to world.
 
     Args:
         point: What happens to a request at a node, `arriving`, `taken`, `worked` or `replied`;

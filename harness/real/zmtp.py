@@ -6,7 +6,7 @@ Frames with the flag MORE belong to a message that goes on; a COMMAND (the hands
 is no part of a message, even where it stands between two frames of one.
 
 What is not ZMTP 3, be it an older libzmq or garbage, has no ends. (With CURVE each frame is
-sealed with its own MORE inside, so each counts as a message.)
+sealed with its own MORE inside, so each counts as a message, and nobody sees what it carries.)
 """
 
 from __future__ import annotations
