@@ -21,7 +21,7 @@ from .barrier import Barrier, Change, Ear
 from .drive import FRESH_TIMEOUTS, Progressing
 from .endpoints import Endpoints
 from .errors import MisuseError, NodeFailed, ReqrepError
-from .faults import Chaos, Points, Reach, Scene
+from .faults import POINTS, Chaos, Points, Reach, Scene
 from .frames import asker_of
 from .history.recorder import Recorder
 from .life import Flag
@@ -134,6 +134,12 @@ class Conductor(ABC):
                         if fault.kind in able("tcp")
                         else "The world simulated can do all kinds over tcp and ipc"
                     )
+                )
+            if fault.upon_message is not None and transport == "inproc":
+                raise MisuseError(
+                    f"{fault!r}: over inproc there is no network between nodes, and no message is "
+                    f"seen {fault.upon_message.point}; use tcp or ipc, or a point at a node "
+                    f"({', '.join(POINTS)})"
                 )
         if self.scenario.faults:
             scene = Scene(self.pattern, self.scenario.nodes, reach)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from .faults import KINDS, NEED_NETWORK
+from .faults.scene import Look
 from .simulation.link import LATENCY_GREATEST_NS, LATENCY_LEAST_NS
 from .simulation.simulation import Simulation
 from .workload import NS_PER_S
@@ -76,6 +77,15 @@ class SimulatedReach:
 
     def is_connected(self, one: str, other: str) -> bool:
         return bool(self._network.connections(one, other))
+
+    def look_at(self, source: str, target: str, look: Look | None) -> None:
+        def show(message: Sequence[bytes], has_passed: bool) -> None:
+            assert look is not None
+            strike = look(message, has_passed)
+            if strike is not None:
+                strike()
+
+        self._network.way(source, target).look = None if look is None else show
 
     def skew(self, node: str, seconds: float) -> None:
         self._lives.seat_of(node).skew_ns += int(seconds * NS_PER_S)

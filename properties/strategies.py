@@ -269,7 +269,8 @@ def scenarios(
     )
     faults: tuple[Fault, ...] = ()
     for kind, seed in draw(_plans(space)):
-        fault = drawn(KINDS[kind], Random(seed), what, fleet, workload)
+        has_network = limits.transport != "inproc"
+        fault = drawn(KINDS[kind], Random(seed), what, fleet, workload, has_network=has_network)
         if fault is not None and is_fit((*faults, fault), what, fleet, workload):
             faults = (*faults, fault)
     scenario = Scenario(what, fleet, workload, draw(st.integers(0, 15)), faults)

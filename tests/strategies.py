@@ -32,7 +32,7 @@ from reqrep import (
     UserDirectory,
     Workload,
 )
-from reqrep.harness.faults import POINTS
+from reqrep.harness.faults import POINTS, WAY_POINTS
 from reqrep.properties import strategies
 
 counts = st.integers(1, 1000)
@@ -81,6 +81,19 @@ _at = st.one_of(
         st.sampled_from(sorted(POINTS)),
         st.one_of(st.none(), _workers),
         st.integers(1, 100),
+    ),
+    st.builds(
+        lambda point, count, way: Upon(point, count=count, **way),
+        st.sampled_from(sorted(WAY_POINTS)),
+        st.integers(1, 100),
+        st.sampled_from(
+            [
+                {},
+                {"source": "worker-1"},
+                {"target": "client-0"},
+                {"source": "broker-0", "target": "client-0"},
+            ]
+        ),
     ),
 )
 _when: Any = st.fixed_dictionaries({"at": _at}, optional={"lasts": _short_s})

@@ -44,12 +44,20 @@ def _worlds() -> Rows:
 
 
 def _faults() -> Rows:
-    from ..faults import KINDS
+    from ..faults import KINDS, POINTS, WAY_POINTS
 
-    return (
+    yield from (
         (name, f"{kind.summary}: --fault {kind.example} ({_places(name)})")
         for name, kind in KINDS.items()
     )
+    yield "at=0.1", "so many seconds after the load began"
+    for point, summary in POINTS.items():
+        yield f"at={point}", f"{summary}: at={point}@worker-0#3 is the third time there"
+    for point, summary in WAY_POINTS.items():
+        yield (
+            f"at={point}",
+            f"{summary}: at={point}@worker-0..broker-0#2 is the second from one to the other (over ipc and tcp)",
+        )
 
 
 def _places(kind: str) -> str:

@@ -1,7 +1,7 @@
 """What goes wrong in a run: one file per kind, each a value that a plan consists of.
 
 fault.py    what a fault is, and when it strikes     noop.py    the kind to copy
-scene.py    the nodes, and what a world can do to them
+scene.py    the nodes, the ways between them, and what a world can do to them
 points.py   the points of a request's life           chaos.py   carries a plan out
 plan.py     checks a plan before it runs             parse.py   faults as a person types them
 """
@@ -12,7 +12,7 @@ from .chaos import Chaos
 from .crash import Crash
 from .cut import Cut
 from .delay import Delay
-from .fault import POINTS, Fault, OnService, Upon, kind_of
+from .fault import POINTS, WAY_POINTS, Fault, OnService, Upon, kind_of
 from .hold import Hold
 from .late import Late
 from .noop import Noop
@@ -45,6 +45,7 @@ __all__ = [
     "KINDS",
     "NEED_NETWORK",
     "POINTS",
+    "WAY_POINTS",
     "AnyFault",
     "Chaos",
     "Crash",

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from ..frames import find_op
 from .fault import Fault, OnService, Upon
 from .points import KIND_OF, Points, serving_roles
-from .scene import Scene, node_names
+from .scene import Pair, Scene, node_names
 from .stranger import is_strangers
 
 Note = Callable[..., None]
@@ -39,7 +40,12 @@ class Chaos:
             node_names(scene.pattern, scene.fleet, *serving_roles(scene.pattern))
         )
         self._upon = [
-            (n, fault, fault.at) for n, fault in self._faults if isinstance(fault.at, Upon)
+            (n, fault, fault.at)
+            for n, fault in self._faults
+            if isinstance(fault.at, Upon) and not fault.at.is_on_way
+        ]
+        self._upon_messages = [
+            (n, fault, upon) for n, fault in self._faults if (upon := fault.upon_message)
         ]
         self._armed: list[tuple[int, OnService]] = []
         self._seen: Counter[int] = Counter()  # How often what a fault waits for has happened.
@@ -61,6 +67,8 @@ class Chaos:
                 self._due(number, fault)
             else:
                 self._scene.later(fault.at, partial(self._due, number, fault))
+        for way in self._ways_waited_for():
+            self._scene.look_at(*way, partial(self._look, way))
 
     def end(self) -> bool:
         """No more faults: heal all that is broken; whether that may set something going."""
@@ -101,7 +109,7 @@ class Chaos:
     @property
     def has_to_watch(self) -> bool:
         """Whether any fault depends on what the nodes do; to look at each row costs time."""
-        return any(isinstance(fault.at, Upon) or fault.tells_itself for _, fault in self._faults)
+        return bool(self._upon) or any(fault.tells_itself for _, fault in self._faults)
 
     # --- when -----------------------------------------------------------------
 
@@ -131,6 +139,46 @@ class Chaos:
             self._strike(number, fault)
         if due:
             self._scene.obey()
+
+    def _look(
+        self, way: Pair, frames: Sequence[bytes], has_passed: bool
+    ) -> Callable[[], None] | None:
+        """A message goes a way; see `Reach.look_at`. Nothing is done here: it may not wait."""
+        if self.is_over or find_op(frames) is None:
+            return None
+        point = "passed" if has_passed else "passing"
+        due = []
+        with self._lock:
+            for entry in self._upon_messages:
+                number, _, upon = entry
+                if (
+                    upon.point == point
+                    and upon.source in (None, way[0])
+                    and upon.target in (None, way[1])
+                ):
+                    self._seen[number] += 1
+                    if self._seen[number] == upon.count:
+                        due.append(entry)
+            for entry in due:
+                self._upon_messages.remove(entry)
+        return partial(self._strike_upon, due) if due else None
+
+    def _strike_upon(self, due: list[tuple[int, Fault, Upon]]) -> None:
+        """What was waited for on a way has happened; elsewhere others may still wait."""
+        for number, fault, _ in due:
+            self._strike(number, fault)
+        awaited = self._ways_waited_for()
+        for *_, upon in due:
+            for way in self._scene.ways_of_messages(upon.source, upon.target):
+                if way not in awaited:
+                    self._scene.look_at(*way, None)
+
+    def _ways_waited_for(self) -> dict[Pair, None]:
+        return {
+            way: None
+            for *_, upon in self._upon_messages
+            for way in self._scene.ways_of_messages(upon.source, upon.target)
+        }
 
     def meddle(self, node: str) -> float:
         """The service of a node begins with a request: how many seconds longer it takes.

@@ -17,10 +17,10 @@ from ..errors import MisuseError
 from ..fleet import Fleet
 from ..pattern import Pattern
 from ..workload import Workload
-from .fault import POINTS, Fault, OnService, Upon, When
+from .fault import POINTS, WAY_POINTS, Fault, OnService, Upon, When
 from .partition import Partition
 from .plan import check
-from .scene import DIRECTIONS, SEEN_BY, node_names
+from .scene import DIRECTIONS, SEEN_BY, node_names, ways_of_messages
 
 TIMES_S = (0.0, 0.0005, 0.001, 0.002, 0.005, 0.02, 0.1)
 """When a fault may strike: small runs are over in milliseconds."""
@@ -42,16 +42,25 @@ ATTEMPTS = 20
 
 
 def drawn(
-    kind: type[Fault], random: Random, pattern: Pattern, fleet: Fleet, workload: Workload
+    kind: type[Fault],
+    random: Random,
+    pattern: Pattern,
+    fleet: Fleet,
+    workload: Workload,
+    *,
+    has_network: bool = True,
 ) -> Fault | None:
-    """A fault of a kind that fits a scenario; None if none was found."""
+    """A fault of a kind that fits a scenario; None if none was found.
+
+    Over inproc, where there is no network, nothing is seen on its way.
+    """
     for _ in range(ATTEMPTS):
         values: dict[str, Any] = {}
         for field in msgspec.structs.fields(kind):
             optional = not field.required and random.random() < 0.5
             match field.name:
                 case "at":
-                    values["at"] = _when(kind, random, pattern, fleet)
+                    values["at"] = _when(kind, random, pattern, fleet, has_network)
                 case "link" if not optional:
                     values["link"] = random.choice(pattern.links).name
                 case "node" if not optional:
@@ -80,9 +89,20 @@ def is_fit(faults: Sequence[Fault], pattern: Pattern, fleet: Fleet, workload: Wo
     return True
 
 
-def _when(kind: type[Fault], random: Random, pattern: Pattern, fleet: Fleet) -> When:
+def _when(
+    kind: type[Fault], random: Random, pattern: Pattern, fleet: Fleet, has_network: bool
+) -> When:
     if issubclass(kind, OnService) or random.random() < 0.5:
         return random.choice(TIMES_S)
+    ways = ways_of_messages(pattern, fleet, None, None) if has_network else []
+    if ways and random.random() < 0.5:
+        source, target = random.choice(ways)
+        return Upon(
+            random.choice(list(WAY_POINTS)),
+            count=random.choice((1, 1, 2, 3)),
+            source=random.choice((source, source, None)),
+            target=random.choice((target, target, None)),
+        )
     node = random.choice([None, *node_names(pattern, fleet)])
     return Upon(random.choice(list(POINTS)), node, random.choice((1, 1, 2, 3)))
 
@@ -95,7 +115,8 @@ def simpler(fault: Fault) -> Iterator[Fault]:
         if field.name == "at":
             tried = [0.0]
             if isinstance(value, Upon):
-                tried += [value.replace(node=None), value.replace(count=1)]
+                plainer: dict[str, Any] = {"node": None, "source": None, "target": None, "count": 1}
+                tried += [value.replace(**{name: plain}) for name, plain in plainer.items()]
         elif field.name == "nth":
             tried = [1]
         elif field.name == "nodes":
@@ -127,8 +148,10 @@ def within(faults: Sequence[Fault], pattern: Pattern, fleet: Fleet) -> tuple[Fau
             changes["node"] = there(node)
         if isinstance(fault, Partition):
             changes["nodes"] = tuple(dict.fromkeys(map(there, fault.nodes)))
-        if isinstance(fault.at, Upon) and fault.at.node is not None:
-            changes["at"] = fault.at.replace(node=there(fault.at.node))
+        if isinstance(fault.at, Upon) and fault.at.named:
+            places = {name: getattr(fault.at, name) for name in ("node", "source", "target")}
+            named = {name: there(place) for name, place in places.items() if place is not None}
+            changes["at"] = fault.at.replace(**named)
         return fault.replace(**changes) if changes else fault
 
     return tuple(map(moved, faults))

@@ -37,26 +37,60 @@ POINTS = {
 }
 """The four points of a request's life at a node that carries it out."""
 
+WAY_POINTS = {
+    "passing": "a message is about to come to the node that it goes to: a hold keeps it, a cut loses it",
+    "passed": "a message has come to the node that it goes to, and nothing has come back yet",
+}
+"""The two points of a message's way from one node to another."""
+
 
 class Upon(Value, frozen=True):
-    """When something happens to a request: the `count`-th time that it does.
+    """When something happens to a request, or to a message: the `count`-th time that it does.
+
+    A message is counted on its way if it carries a request or a reply of the fleet, known by its
+    op id. What nodes say among themselves, such as that they are ready or alive, is not: when
+    they do so, and how often, differs from run to run and from world to world.
 
     Args:
-        point: One of `POINTS`: `arriving`, `taken`, `worked` or `replied`.
+        point: What happens to a request at a node, `arriving`, `taken`, `worked` or `replied`;
+            or to a message between two, `passing` or `passed`. See `POINTS` and `WAY_POINTS`.
         node: Where; None counts those of all nodes that carry requests out, together.
         count: Which time, from 1.
+        source, target: Between which nodes a message passes; None is any.
     """
 
     point: str
     node: str | None = None
     count: int = 1
+    source: str | None = None
+    target: str | None = None
 
     def __post_init__(self) -> None:
         require(
-            self.point in POINTS, "Upon.point", self.point, f"it must be one of {', '.join(POINTS)}"
+            self.point in POINTS or self.is_on_way,
+            "Upon.point",
+            self.point,
+            f"it must be one of {', '.join((*POINTS, *WAY_POINTS))}",
         )
-        require_kind("Upon.node", self.node, str, None)
+        for name in ("node", "source", "target"):
+            value = getattr(self, name)
+            require_kind(f"Upon.{name}", value, str, None)
+            if value is not None and self.is_on_way == (name == "node"):
+                at = "source and target" if self.is_on_way else "node"
+                raise MisuseError(
+                    f"Upon.{name} is {value!r}; of the point {self.point!r} one says where by {at}"
+                )
         require_count("Upon.count", self.count)
+
+    @property
+    def is_on_way(self) -> bool:
+        """Whether it is about a message between two nodes."""
+        return self.point in WAY_POINTS
+
+    @property
+    def named(self) -> list[str]:
+        """The nodes that it names."""
+        return [name for name in (self.node, self.source, self.target) if name is not None]
 
 
 When = float | Upon
@@ -67,7 +101,7 @@ class Fault(Value, frozen=True, kw_only=True):
 
     Args:
         at: When it strikes: in seconds after the load began, or `Upon` a point of a
-            request's life.
+            request's life or of a message's way.
 
     Attributes:
         summary: The kind in a line.
@@ -112,6 +146,11 @@ class Fault(Value, frozen=True, kw_only=True):
     def duration_s(self) -> float | None:
         """How long it lasts; None until it is healed with all others in the end."""
         return None
+
+    @property
+    def upon_message(self) -> Upon | None:
+        """The point of a message's way upon which it strikes, if it does."""
+        return self.at if isinstance(self.at, Upon) and self.at.is_on_way else None
 
     @property
     def where(self) -> tuple[str | None, str | None]:

@@ -17,7 +17,7 @@ class Hold(Lasting, frozen=True, tag="hold"):
     """
 
     summary = "nothing gets through, one way or both; what was sent arrives afterwards"
-    example = "hold:node=worker-0,direction=out,at=0.1,lasts=0.5"
+    example = "hold:node=client-1,direction=in,at=passing@broker-0..client-1,lasts=0.5"
     needs_network = True
 
     link: str | None = None

@@ -2,8 +2,10 @@
 
 A kind, a colon, and fields as `key=value` between commas. `at` is a number of seconds or a
 point of a request's life, with a node and a count where they matter: `at=taken`,
-`at=taken@worker-0`, `at=worked@worker-0#3`. `role=worker` is the first node of a role, `worker-0`.
-Several nodes are written with a plus: `nodes=broker-0+worker-0`.
+`at=taken@worker-0`, `at=worked@worker-0#3`; or a message on its way between two nodes, of which
+either may be left out: `at=passing@broker-0..client-1`, `at=passed@worker-0..#2`.
+`role=worker` is the first node of a role, `worker-0`. Several nodes are written with a plus:
+`nodes=broker-0+worker-0`.
 """
 
 from __future__ import annotations
@@ -16,9 +18,9 @@ import msgspec
 
 from ..errors import MisuseError
 from ..pattern import no_such
-from .fault import POINTS, Fault, Upon
+from .fault import POINTS, WAY_POINTS, Fault, Upon
 
-_UPON = re.compile(r"(?P<point>[a-z]+)(?:@(?P<node>[^#]+))?(?:#(?P<count>\d+))?\Z")
+_UPON = re.compile(r"(?P<point>[a-z]+)(?:@(?P<node>[^#]+))?(?:#(?P<count>[1-9]\d*))?\Z")
 
 
 def parse(text: str, kinds: Mapping[str, type[Fault]]) -> Fault:
@@ -72,9 +74,15 @@ def _when(value: str, text: str) -> float | Upon:
     except ValueError:
         pass
     found = _UPON.match(value)
-    if found is None or found["point"] not in POINTS:
-        raise MisuseError(
-            f"--fault {text!r}: at is {value!r}; write seconds, or a point ({', '.join(POINTS)}) "
-            "with a node and a count if they matter: taken@worker-0#3"
-        )
-    return Upon(found["point"], found["node"], int(found["count"] or 1))
+    if found is not None and found["point"] in WAY_POINTS:
+        source, dots, target = (found["node"] or "..").partition("..")
+        if dots:
+            count = int(found["count"] or 1)
+            return Upon(found["point"], None, count, source or None, target or None)
+    elif found is not None and found["point"] in POINTS:
+        return Upon(found["point"], found["node"], int(found["count"] or 1))
+    raise MisuseError(
+        f"--fault {text!r}: at is {value!r}; write seconds, or a point ({', '.join(POINTS)}) "
+        "with a node and a count if they matter, taken@worker-0#3; or a message on its way "
+        f"({', '.join(WAY_POINTS)}), from whom to whom: passed@worker-0..broker-0#3"
+    )

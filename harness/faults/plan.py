@@ -17,7 +17,7 @@ from .late import Late
 from .partition import Partition
 from .points import receiving_roles, serving_roles
 from .restart import Restart
-from .scene import node_names, pairs
+from .scene import node_names, pairs, ways_of_messages
 from .stranger import Stranger
 from .throttle import Throttle
 
@@ -45,7 +45,7 @@ def _check_place(fault: Fault, pattern: Pattern, fleet: Fleet) -> None:
     nodes = node_names(pattern, fleet)
     links = [link.name for link in pattern.links]
     link, node = fault.where
-    named = [node, fault.at.node] if isinstance(fault.at, Upon) else [node]
+    named = [node, *fault.at.named] if isinstance(fault.at, Upon) else [node]
     if isinstance(fault, Partition):
         named += fault.nodes
     for name in named:
@@ -77,8 +77,25 @@ def _check_place(fault: Fault, pattern: Pattern, fleet: Fleet) -> None:
             f"{fault!r}: a client is not restarted, since its requests would begin anew; use Crash, "
             "and give the fleet one client more"
         )
-    if isinstance(fault.at, Upon) and fault.at.node is not None:
+    if (upon := fault.upon_message) is not None:
+        if not ways_of_messages(pattern, fleet, upon.source, upon.target):
+            raise MisuseError(
+                f"{fault!r}: no request or reply goes from {upon.source or 'any node'} to "
+                f"{upon.target or 'any node'} in {pattern.name!r}; {_ways_out(pattern, fleet, upon)}"
+            )
+    elif isinstance(fault.at, Upon) and fault.at.node is not None:
         _check_point(fault, fault.at.node, fault.at.point, workers, pattern, fleet)
+
+
+def _ways_out(pattern: Pattern, fleet: Fleet, upon: Upon) -> str:
+    """From and to whom messages go that the nodes of a point do send, or get."""
+    to = [target for _, target in ways_of_messages(pattern, fleet, upon.source, None)]
+    by = [source for source, _ in ways_of_messages(pattern, fleet, None, upon.target)]
+    known = [
+        f"{upon.source} sends them to {' and '.join(to) or 'nobody'}" if upon.source else "",
+        f"{upon.target} gets them from {' and '.join(by) or 'nobody'}" if upon.target else "",
+    ]
+    return ", ".join(filter(None, known))
 
 
 def _check_point(

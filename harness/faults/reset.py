@@ -22,7 +22,7 @@ class Reset(Fault, frozen=True, tag="reset"):
     """
 
     summary = "connections break once, seen by both sides or by one; what was on its way is lost"
-    example = "reset:node=worker-0,at=taken"
+    example = "reset:node=worker-0,at=passed@worker-0..broker-0#2"
     breaks = True
     needs_network = True
 

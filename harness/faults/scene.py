@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from ..pattern import Pattern
 
 Pair = tuple[str, str]
+Look = Callable[[Sequence[bytes], bool], Callable[[], None] | None]
+"""Shown a message by the beginnings of its frames, and whether it has come; says what is to be done."""
+
 DIRECTIONS = {
     "both": "neither sends nor receives",
     "in": "receives nothing, and what it sends arrives",
@@ -89,6 +92,13 @@ class Reach(Protocol):
     def later(self, seconds: float, callback: Callable[[], None]) -> None:
         """Call back after a while."""
 
+    def look_at(self, source: str, target: str, look: Look | None) -> None:
+        """From now on show what goes one way; None is to nobody any more.
+
+        Each whole message is shown just before it comes to the target, and once more when
+        it has. What `look` answers is done before anything else passes between the two.
+        """
+
     def tick(self) -> float | None:
         """Some time has passed, in a world that cannot call back by itself.
 
@@ -126,6 +136,7 @@ class Scene:
         self.skew = reach.skew
         self.obey = reach.obey
         self.later = reach.later
+        self.look_at = reach.look_at
         self.tick = reach.tick
 
     # --- who meets whom -------------------------------------------------------
@@ -142,6 +153,10 @@ class Scene:
         if direction == "both":
             return both
         return [way for way in both if way[direction == "in"] == node]
+
+    def ways_of_messages(self, source: str | None, target: str | None) -> list[Pair]:
+        """The ways on which requests or replies go, from a node or to one, or all."""
+        return ways_of_messages(self.pattern, self.fleet, source, target)
 
     # --- what goes wrong ------------------------------------------------------
 
@@ -250,6 +265,20 @@ def node_names(pattern: Pattern, fleet: Fleet, *roles: str) -> list[str]:
         if not roles or role.name in roles
         for number in range(pattern.count(role.name, fleet))
     ]
+
+
+def ways_of_messages(
+    pattern: Pattern, fleet: Fleet, source: str | None, target: str | None
+) -> list[Pair]:
+    """The ways, from source to target, on which requests or replies go; None is any node."""
+    found: dict[Pair, None] = {}
+    for hop in pattern.hops:
+        if hop.carries != "control":
+            for one in node_names(pattern, fleet, hop.sender):
+                for other in node_names(pattern, fleet, hop.receiver):
+                    if source in (None, one) and target in (None, other):
+                        found[one, other] = None
+    return list(found)
 
 
 def pairs(pattern: Pattern, fleet: Fleet, link: str | None, node: str | None) -> list[Pair]:

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from ..errors import HarnessBug
 from ..faults import NEED_NETWORK
-from ..faults.scene import Pair
+from ..faults.scene import Pair, ways_of_messages
 from ..scenario import Scenario
 from .relay import Relay
 
@@ -27,12 +27,13 @@ def able(transport: str) -> frozenset[str]:
 
 def relayed(scenario: Scenario) -> list[Pair]:
     """The nodes between which connections have to be relayed, for its faults to get at them."""
-    return [
-        pair
-        for fault in scenario.faults
-        if fault.needs_network
-        for pair in fault.pairs(scenario.pattern, scenario.nodes)
-    ]
+    found: list[Pair] = []
+    for fault in scenario.faults:
+        if fault.needs_network:
+            found += fault.pairs(scenario.pattern, scenario.nodes)
+        if (upon := fault.upon_message) is not None:
+            found += ways_of_messages(scenario.pattern, scenario.nodes, upon.source, upon.target)
+    return found
 
 
 class RealReach:
@@ -65,6 +66,7 @@ class RealReach:
         self.mend = relay.mend
         self.reset = relay.reset
         self.is_connected = relay.is_connected
+        self.look_at = relay.look_at
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = count()
 

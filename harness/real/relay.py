@@ -13,6 +13,8 @@ done by it, between two steps of its own, and has taken effect when the call ret
     hold / release          nothing gets through, nothing is lost; connections stand
     cut / mend              connections break, and the door is shut: who knocks is refused
     reset                   connections break, by RST where the transport has it, for both sides or one
+    look_at                 messages are shown as they pass; upon one of them nothing passes until it
+                            is done what they were looked at for
 
 *Beaten:* asyncio, which is no quicker, and whose transports keep what they like and close as
 they like; a lock in place of the one thread, since what `select` returned may be closed by then.
@@ -22,15 +24,18 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import TypeVar
 
 from ..errors import HarnessBug, NodeFailed, ReqrepError
+from ..faults.scene import Look
 from .traffic import READ, Door, Traffic
 
 T = TypeVar("T")
@@ -71,6 +76,7 @@ class Relay:
             return
         self._traffic = Traffic(self._seed)
         self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
         self._traffic.selector.register(self._wake_read, READ, self._woken)
         self._is_open = True
         self._thread = threading.Thread(target=self._run, name="reqrep-relay", daemon=True)
@@ -135,6 +141,9 @@ class Relay:
     def reset(self, one: str, other: str, seen_by: str = "both") -> None:
         self._do(self._reset, frozenset((one, other)), seen_by)
 
+    def look_at(self, source: str, target: str, look: Look | None) -> None:
+        self._do(self._set_look, source, target, look)
+
     def is_connected(self, one: str, other: str) -> bool:
         return bool(self._do(self._is_connected, frozenset((one, other))))
 
@@ -147,15 +156,25 @@ class Relay:
 
     def _set_bandwidth(self, source: str, target: str, bytes_per_s: int | None) -> None:
         self._traffic.way(source, target).bytes_per_s = bytes_per_s
-        self._pump(source, target)
+        self._pump_soon(source, target)
 
     def _set_held(self, source: str, target: str, is_held: bool) -> None:
         self._traffic.way(source, target).is_held = is_held
-        self._pump(source, target)
+        self._pump_soon(source, target)
 
-    def _pump(self, source: str, target: str) -> None:
+    def _pump_soon(self, source: str, target: str) -> None:
+        # Not here: this may be what is done upon a message, and must not come upon another.
         for connection in self._traffic.between(frozenset((source, target))):
-            connection.pump()
+            self._traffic.at(monotonic(), connection)
+
+    def _set_look(self, source: str, target: str, look: Look | None) -> None:
+        def show(frames: list[bytes], has_passed: bool) -> None:
+            assert look is not None
+            strike = look(frames, has_passed)
+            if strike is not None:
+                self._stand_still(strike)
+
+        self._traffic.way(source, target).look = None if look is None else show
 
     def _cut(self, pair: frozenset[str]) -> None:
         self._cuts.add(pair)
@@ -190,13 +209,42 @@ class Relay:
         return done.result()
 
     def _woken(self, _events: int) -> None:
-        os.read(self._wake_read, 4096)
+        try:
+            os.read(self._wake_read, 4096)
+        except BlockingIOError:
+            pass  # It was read a moment ago, while nothing passed.
         while self._calls:
             done, step = self._calls.popleft()
             try:
                 done.set_result(step())
             except Exception as error:
                 done.set_exception(error)  # The caller's to tell; as when no descriptor is left.
+
+    def _stand_still(self, strike: Callable[[], None]) -> None:
+        """Let nothing pass until something is done, for which this thread may be asked to help.
+
+        It is done by another thread: it asks this one, and waits for locks that are held by
+        those who wait for this one.
+        """
+        done: Future[None] = Future()
+
+        def work() -> None:
+            try:
+                strike()
+                done.set_result(None)
+            except BaseException as error:
+                done.set_exception(error)
+            os.write(self._wake_write, b"w")
+
+        worker = threading.Thread(target=work, name="reqrep-strike", daemon=True)
+        worker.start()
+        calls = select.poll()
+        calls.register(self._wake_read, select.POLLIN)
+        while not done.done():
+            calls.poll()
+            self._woken(READ)
+        worker.join()
+        done.result()
 
     def _stop(self) -> None:
         self._is_open = False

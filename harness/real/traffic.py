@@ -53,7 +53,7 @@ class Traffic:
         self.connections: dict[Connection | HalfOpen, None] = {}
         self._seed = seed
         self._ways: dict[tuple[str, str], Way] = {}
-        self._due: list[tuple[float, int, Connection]] = []
+        self._due: list[tuple[float, int, Connection | HalfOpen]] = []
         self._numbers = count()
 
     def way(self, source: str, target: str) -> Way:
@@ -67,7 +67,7 @@ class Traffic:
         """The connections between two nodes."""
         return [connection for connection in self.connections if connection.pair == pair]
 
-    def at(self, due_s: float, connection: Connection) -> None:
+    def at(self, due_s: float, connection: Connection | HalfOpen) -> None:
         """Let a connection pass on what is due then."""
         heappush(self._due, (due_s, next(self._numbers), connection))
 
@@ -239,6 +239,8 @@ class Connection:
         if not self._is_closed:
             self._is_closed = True
             del self._traffic.connections[self]
+            for wire in self._out, self._back:
+                wire.lose()
             for end in self._near, self._far:
                 self._watch(end, 0)
                 if end is not kept:
@@ -287,6 +289,8 @@ class Connection:
     def _settle(self) -> None:
         """Wait for what can go on."""
         out, back = self._out, self._back
+        if self._is_closed:
+            return  # By what was done upon a message that it has passed on.
         if out.is_over and back.is_over:
             self.close()
             return
@@ -350,7 +354,7 @@ class HalfOpen:
         self._traffic.selector.unregister(self._end)
         self._end.close()
 
-    def pump(self) -> None:
+    def is_due(self) -> None:
         """There is nothing to pass on."""
 
     def _ready(self, _events: int) -> None:

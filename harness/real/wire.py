@@ -8,6 +8,7 @@ is put together, and nothing is copied but what the target does not take at once
 is one for a whole message, drawn when it begins: all of it arrives then, or as soon as the
 source has sent it. What is held is held to the byte, so no message ends any more at the target.
 Where a bandwidth is given bytes go on a few at a time, as many as have crossed by then.
+Where somebody looks at messages each is shown before its last bytes are passed on, and after.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import socket
 import time
 from collections import deque
+from collections.abc import Callable, Sequence
 from random import Random
 
 from .zmtp import Boundaries
@@ -44,6 +46,8 @@ class Way:
         latency_s: What the latency of a message is drawn between; None is the network's own.
         bytes_per_s: How quickly the bytes of one connection cross; None is the network's own.
         messages: How many messages have come from the source.
+        look: Shown each message by the beginnings of its frames, before and after it is passed
+            on; it may break all that is here. None is nobody.
     """
 
     def __init__(self, source: str, target: str, seed: int) -> None:
@@ -51,6 +55,7 @@ class Way:
         self.latency_s: tuple[float, float] | None = None
         self.bytes_per_s: int | None = None
         self.messages = 0
+        self.look: Callable[[list[bytes], bool], None] | None = None
         self._random = Random(f"{seed} {source} {target}")
 
     def draw_s(self) -> float:
@@ -75,7 +80,9 @@ class Wire:
         self.target = target
         self.is_over = False
         self._boundaries = Boundaries()
-        self._kept: deque[tuple[float, bytes]] = deque()  # When it is due, and what.
+        # When it is due, what, and if a message ends there that is looked at, its frames.
+        self._kept: deque[tuple[float, bytes, list[bytes] | None]] = deque()
+        self._shown: list[bytes] | None = None  # The frames that were last shown.
         self._kept_bytes = 0
         self._last_due_s = 0.0
         self._crossed_s = 0.0  # Until when the bandwidth is used up.
@@ -96,7 +103,7 @@ class Wire:
         """When there is something to pass on that nothing but time keeps back."""
         if not self._kept or self._is_full or self.way.is_held:
             return None
-        due_s, data = self._kept[0]
+        due_s, data, _ = self._kept[0]
         if self.way.bytes_per_s is None:
             return due_s
         step_s = max(PACE_S, 1 / self.way.bytes_per_s)
@@ -123,9 +130,10 @@ class Wire:
     def _take(self, data: memoryview) -> None:
         boundaries, way = self._boundaries, self.way
         is_between, before = boundaries.is_between, boundaries.messages
+        boundaries.beginnings = None if way.look is None else []
         ends = boundaries.ends(data)
         way.messages += boundaries.messages - before
-        if way.latency_s is not None:
+        if way.latency_s is not None or way.look is not None:
             self._keep_units(data, ends, is_between)
         elif way.bytes_per_s is not None:
             self._keep(self._next_due_s(), bytes(data))
@@ -138,11 +146,13 @@ class Wire:
 
     def _keep_units(self, data: memoryview, ends: list[int], is_between: bool) -> None:
         """Keep each message with a due time of its own; the rest of one that has begun has its."""
+        beginnings: Sequence[list[bytes] | None]
+        beginnings = self._boundaries.beginnings or [None] * len(ends)
         begin = 0
-        for end in (*ends, len(data)):
+        for end, frames in zip((*ends, len(data)), (*beginnings, None), strict=True):
             if begin < end:
                 due_s = self._next_due_s() if is_between else self._last_due_s
-                self._keep(due_s, bytes(data[begin:end]))
+                self._keep(due_s, bytes(data[begin:end]), frames)
             begin, is_between = end, True
 
     def _next_due_s(self) -> float:
@@ -150,8 +160,8 @@ class Wire:
         self._last_due_s = time.monotonic() + self.way.draw_s()
         return self._last_due_s
 
-    def _keep(self, due_s: float, data: bytes) -> None:
-        self._kept.append((due_s, data))
+    def _keep(self, due_s: float, data: bytes, frames: list[bytes] | None = None) -> None:
+        self._kept.append((due_s, data, frames))
         self._kept_bytes += len(data)
 
     def resume(self) -> None:
@@ -162,7 +172,7 @@ class Wire:
     def pump(self) -> None:
         """Pass on what was kept, as far as it is due."""
         while self._kept and not (self.way.is_held or self._is_full):
-            due_s, data = self._kept[0]
+            due_s, data, frames = self._kept[0]
             now_s = time.monotonic()
             if due_s > now_s:
                 return
@@ -172,14 +182,25 @@ class Wire:
             size = self._size_crossed(due_s, now_s, len(data))
             if not size:
                 return
+            if frames and frames is not self._shown and self.way.look is not None:
+                self._shown = frames
+                self.way.look(frames, False)
+                continue  # It may be held by now, or lost.
             sent = self._send(memoryview(data)[:size])
             if self.way.bytes_per_s is not None:
                 self._crossed_s += sent / self.way.bytes_per_s
             self._kept_bytes -= sent
-            if sent == len(data):
-                self._kept.popleft()
-            else:
-                self._kept[0] = (due_s, data[sent:])
+            if sent < len(data):
+                self._kept[0] = (due_s, data[sent:], frames)
+                continue
+            self._kept.popleft()
+            if frames and self.way.look is not None and not self._is_target_gone:
+                self.way.look(frames, True)
+
+    def lose(self) -> None:
+        """The connection is no more: nor is what was kept."""
+        self._kept.clear()
+        self._kept_bytes = 0
 
     def _size_crossed(self, due_s: float, now_s: float, size: int) -> int:
         """How many of so many bytes, which could begin to cross when they were due, have by now."""

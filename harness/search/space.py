@@ -150,7 +150,14 @@ class Space:
             return ()
         plan: tuple[Fault, ...] = ()
         for _ in range(random.randint(0, self.limits.most_faults)):
-            fault = drawn(KINDS[random.choice(kinds)], random, self.pattern, fleet, workload)
+            fault = drawn(
+                KINDS[random.choice(kinds)],
+                random,
+                self.pattern,
+                fleet,
+                workload,
+                has_network=self.limits.transport != "inproc",
+            )
             # Together they may not fit: one strikes who is dead by then.
             if fault is not None and is_fit((*plan, fault), self.pattern, fleet, workload):
                 plan = (*plan, fault)

@@ -87,7 +87,8 @@ class Wire:
     """
 
     __slots__ = (
-        "_bytes", "_capacity", "_crossing", "_in_flight", "_is_armed", "_scheduler", "connection",
+        "_bytes", "_capacity", "_crossing", "_in_flight", "_is_armed", "_scheduler", "_shown",
+        "connection",
         "is_stuck", "source", "target", "way",
     )  # fmt: skip
 
@@ -104,6 +105,7 @@ class Wire:
         self._bytes = 0  # Of what is in flight; counted only while that is more than one.
         # Where bytes cross slowly: when each of the last in flight has crossed, and its latency.
         self._crossing: deque[tuple[int, int]] = deque()
+        self._shown: Message | None = None  # Which message was last shown to who looks.
         # Nothing arrives before the handshake has, which then unsticks it.
         self.is_stuck = True
         self._is_armed = True  # A timer is set for the first in flight, or it is stuck.
@@ -179,16 +181,20 @@ class Wire:
 
     def _arrive(self) -> None:
         in_flight = self._in_flight
-        target = self.target
+        way, target = self.way, self.target
         now_ns = self._scheduler.now_ns
         while in_flight:
             arrival_ns, message = in_flight[0]
             if arrival_ns > now_ns:
                 self._scheduler.push(arrival_ns, Wire._arrive, self)
                 break
-            if self.way.is_held or (target.delivered >= target.stop_at and message is not END):
+            if way.is_held or (target.delivered >= target.stop_at and message is not END):
                 self.is_stuck = True
                 break
+            if way.look is not None and message is not self._shown and message is not END:
+                self._shown = message
+                way.look(message, False)
+                continue  # It may be held by now, or lost.
             in_flight.popleft()
             if in_flight:
                 self._bytes -= size_of(message)
@@ -197,6 +203,8 @@ class Wire:
             elif not target.is_watched or self._passes(target, message):
                 target.delivered += 1
                 target.put(message)
+                if way.look is not None:
+                    way.look(message, True)
         else:
             self._is_armed = False
         if self.source.backlog:
@@ -222,6 +230,7 @@ class Wire:
         for _, message in self._in_flight:
             self.source.socket.drop("peer lost", message)
         self._in_flight.clear()
+        self._shown = None
         if self in self.way.wires:
             self.way.wires.remove(self)
 

@@ -17,6 +17,7 @@ from .constants import NS_PER_MS
 if TYPE_CHECKING:
     from .choices import Choices
     from .connection import Wire
+    from .pipe import Message
     from .scheduler import Scheduler
 
 T = TypeVar("T")
@@ -46,11 +47,13 @@ class Way:
         bytes_per_s: How quickly the bytes of one connection cross; None is at once.
         latencies_ns: Between which latencies a choice decides, the least first.
         wires: The directions of connections that lead along it.
+        look: Shown each message just before it arrives and once it has; it may break all that is
+            here. None is nobody.
     """
 
     __slots__ = (
         "_choices", "_holds", "_waiting", "bytes_per_s", "choose", "is_cut", "is_held",
-        "latencies_ns", "scheduler", "source", "target", "wires",
+        "latencies_ns", "look", "scheduler", "source", "target", "wires",
     )  # fmt: skip
 
     def __init__(self, scheduler: Scheduler, choices: Choices, source: str, target: str) -> None:
@@ -62,6 +65,7 @@ class Way:
         self.is_held = False
         self.is_cut = False
         self.wires: list[Wire] = []
+        self.look: Callable[[Message, bool], None] | None = None
         self._holds = 0
         self._waiting: list[tuple[Callable[[Any], object], Any]] = []
         self.latencies_ns = DEFAULT_LATENCIES_NS

@@ -147,6 +147,27 @@ HALF_OPEN_AT_THE_CONNECTOR = Planted(
     "c0.1 was not answered",
 )
 
+PASSING = Planted(
+    Reset(at=Upon("passing", target="client-0", count=2)),
+    "req-rep",
+    {"client": programs.Reopening},
+    {"client": programs.Reopening, "server": programs.server_that_remembers_its_answer},
+    "at-most-once",
+    "c0.1 was executed 2 times",
+)
+
+PASSED = Planted(
+    Reset(node="worker-0", at=Upon("passed", source="worker-0", count=2)),
+    "load-balancing-dealer",
+    {
+        "client": programs.ReopeningForHalfASecond,
+        "worker": programs.worker_that_asks_until_it_has_work,
+    },
+    {"client": programs.ReopeningForHalfASecond, "worker": programs.worker_that_says_ready_again},
+    "progress",
+    "c0.2 was not answered",
+)
+
 CRASH = Planted(
     Crash("worker-0"),
     "load-balancing-dealer",
@@ -245,5 +266,5 @@ PARTITION = Planted(
 
 PLANTED = (
     DELAY, HOLD, CUT, RESET, CRASH, CRASH_OF_A_CLIENT, RESTART, STALL, LATE, RAISES, STRANGER, SKEW,
-    THROTTLE, PARTITION, HALF_OPEN_AT_THE_BINDER, HALF_OPEN_AT_THE_CONNECTOR,
+    THROTTLE, PARTITION, HALF_OPEN_AT_THE_BINDER, HALF_OPEN_AT_THE_CONNECTOR, PASSING, PASSED,
 )  # fmt: skip

@@ -53,6 +53,12 @@ class Reopening(ReqClient):
         raise TimeoutError
 
 
+class ReopeningForHalfASecond(Reopening):
+    """Asks as often as that takes, which is often enough for who is only lost for a moment."""
+
+    times = 10
+
+
 class ReopeningOnce(Reopening):
     """Asks once, and gives up after a time-out."""
 
@@ -258,6 +264,21 @@ def worker_that_says_ready_again(context: Context, backend: str, handle: Handle)
         socket.send_multipart([b"", client, empty, *handle(body)])
 
 
+def worker_that_asks_until_it_has_work(context: Context, backend: str, handle: Handle) -> None:
+    """The same until it is known: from its first work on it waits for as long as it takes."""
+    socket = context.socket(zmq.DEALER)
+    socket.connect(backend)
+    socket.send_multipart([b"", READY])
+    patience_ms: int | None = 2 * PATIENCE_MS
+    while True:
+        if not socket.poll(patience_ms):
+            socket.send_multipart([b"", READY])
+            continue
+        _, client, empty, *body = socket.recv_multipart()
+        patience_ms = None
+        socket.send_multipart([b"", client, empty, *handle(body)])
+
+
 # --- servers -----------------------------------------------------------------------
 
 
@@ -286,6 +307,19 @@ def server_that_answers_pings(context: Context, endpoint: str, handle: Handle) -
     while True:
         body = socket.recv_multipart()
         socket.send_multipart(body if body == [PING] else handle(body))
+
+
+def server_that_remembers_its_answer(context: Context, endpoint: str, handle: Handle) -> None:
+    """Who asks the same again gets the same answer, and the work is not done again."""
+    socket = context.socket(zmq.REP)
+    socket.bind(endpoint)
+    asked: Body = []
+    answer: Body = []
+    while True:
+        body = socket.recv_multipart()
+        if body != asked:
+            asked, answer = body, handle(body)
+        socket.send_multipart(answer)
 
 
 def server_that_logs_and_goes_on(context: Context, endpoint: str, handle: Handle) -> None:

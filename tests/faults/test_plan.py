@@ -37,7 +37,7 @@ from reqrep import (
     Upon,
     Workload,
 )
-from reqrep.harness.faults import KINDS, parse
+from reqrep.harness.faults import KINDS, POINTS, WAY_POINTS, parse
 from reqrep.harness.faults.draw import drawn, simpler, within
 from tests.strategies import plans
 
@@ -107,6 +107,18 @@ def test_every_kind_is_a_public_name() -> None:
             Partition(("broker-0", "worker-0"), lasts=1),
         ),
         ("throttle:bytes_per_s=9600,node=worker-0", Throttle(9600, node="worker-0")),
+        (
+            "hold:node=client-1,direction=in,at=passing@broker-0..client-1#2,lasts=3",
+            Hold(
+                node="client-1",
+                direction="in",
+                at=Upon("passing", count=2, source="broker-0", target="client-1"),
+                lasts=3,
+            ),
+        ),
+        ("reset:at=passed@worker-0..#2", Reset(at=Upon("passed", count=2, source="worker-0"))),
+        ("reset:at=passing@..client-0", Reset(at=Upon("passing", target="client-0"))),
+        ("reset:at=passing#4", Reset(at=Upon("passing", count=4))),
     ],
 )
 def test_a_fault_is_read_as_it_is_typed(text: str, fault: Fault) -> None:
@@ -129,6 +141,9 @@ def test_the_example_of_a_kind_can_be_typed_and_fits_a_pattern(kind: type[Fault]
         ("cut:frontend", "'frontend' is no key=value; write it as cut:link=frontend"),
         ("crash", "Object missing required field `node`; an example is crash:node="),
         ("cut:at=soon", "at is 'soon'; write seconds, or a point (arriving, taken"),
+        ("cut:at=passing@worker-0", "at is 'passing@worker-0'; write seconds, or a point"),
+        ("cut:at=passed@worker-0>broker-0", "from whom to whom: passed@worker-0..broker-0#3"),
+        ("cut:at=passing#0", "at is 'passing#0'; write seconds, or a point"),
         ("cut:lasts=long", "Expected `float | null`"),
         ("cut:lasts=0", "Cut.lasts is 0.0; it must be more than 0"),
         ("crash:node=worker-0,lasts=1", "there is no field 'lasts' in 'crash'"),
@@ -171,6 +186,14 @@ def test_what_cannot_be_read_is_refused_with_the_way_out(text: str, says: str) -
         (lambda: Throttle(0), "Throttle.bytes_per_s is 0; it must be a whole number, 1 or more"),
         (lambda: Upon("eaten"), "Upon.point is 'eaten'; it must be one of arriving, taken"),
         (lambda: Upon("taken", count=0), "Upon.count is 0"),
+        (lambda: Upon("passed", count=0), "Upon.count is 0"),
+        (lambda: Upon("passing", "worker-0"), "says where by source and target"),
+        (
+            lambda: Upon("taken", source="worker-0"),
+            "Upon.source is 'worker-0'; of the point 'taken'",
+        ),
+        (lambda: Upon("passing", target=3), "Upon.target is 3; it must be a str"),  # type: ignore[arg-type]
+        (lambda: Late(0.1, at=Upon("passing")), "say which one by nth"),
     ],
 )
 def test_a_bad_fault_is_refused_when_it_is_made(make: Any, says: str) -> None:
@@ -189,6 +212,16 @@ def test_a_bad_fault_is_refused_when_it_is_made(make: Any, says: str) -> None:
         ),
         ([Cut("frontend", "worker-0")], "worker-0 is not at the link 'frontend'"),
         ([Noop(at=Upon("taken", "worker-7"))], "there is no node 'worker-7'"),
+        ([Noop(at=Upon("passing", source="worker-7"))], "there is no node 'worker-7'"),
+        (
+            [Noop(at=Upon("passed", target="client-9"))],
+            "there is no node 'client-9' in 'load-balancing'; did you mean",
+        ),
+        (
+            [Noop(at=Upon("passing", source="worker-0", target="client-1"))],
+            "no request or reply goes from worker-0 to client-1 in 'load-balancing'; worker-0 sends "
+            "them to broker-0, client-1 gets them from broker-0",
+        ),
         ([Noop(at=Upon("taken", "broker-0"))], "broker-0 has no service"),
         ([Noop(at=Upon("arriving", "client-0"))], "client-0 receives no requests"),
         ([Late(0.1, "broker-0")], "broker-0 has no service; name one of worker-0"),
@@ -295,6 +328,45 @@ def test_a_world_refuses_by_name_what_it_cannot_do(
 ) -> None:
     with pytest.raises(MisuseError, match=f"the world {world}.* cannot do '{fault.kind}'"):
         reqrep.run(scenario(fault), world, transport)
+
+
+@pytest.mark.parametrize("world", ["simulated", "threads"])
+def test_over_inproc_no_message_is_seen_on_its_way(world: str) -> None:
+    plan = scenario(Noop(at=Upon("passing", source="worker-0")))
+    with pytest.raises(
+        MisuseError, match=r"over inproc there is no network .*; use tcp or ipc, or"
+    ):
+        reqrep.run(plan, world, "inproc")
+
+
+def test_what_is_drawn_fits_and_is_of_each_way_of_saying_when() -> None:
+    pattern, random = reqrep.pattern("load-balancing"), Random(0)
+    for has_network in True, False:
+        drawn_at = [
+            fault.at
+            for _ in range(200)
+            if (
+                fault := drawn(
+                    Noop, random, pattern, Fleet(2, 2), Workload(5), has_network=has_network
+                )
+            )
+        ]
+        scenario(*[Noop(at=at) for at in drawn_at], fleet=Fleet(2, 2), workload=Workload(5))
+        points = {at.point for at in drawn_at if isinstance(at, Upon)}
+        assert points == ({*POINTS, *WAY_POINTS} if has_network else set(POINTS))
+
+
+def test_when_a_message_passes_is_said_ever_more_simply_and_in_smaller_fleets() -> None:
+    fault = Noop(at=Upon("passed", count=3, source="client-3", target="broker-0"))
+    tried = [simple.at for simple in simpler(fault)]
+    assert tried == [
+        0.0,
+        Upon("passed", count=3, target="broker-0"),
+        Upon("passed", count=3, source="client-3"),
+        Upon("passed", source="client-3", target="broker-0"),
+    ]
+    (moved,) = within((fault,), reqrep.pattern("load-balancing"), Fleet(2, 1))
+    assert moved.at == Upon("passed", count=3, source="client-1", target="broker-0")
 
 
 def test_a_refusal_says_where_it_can_be_done_and_leaves_nothing(

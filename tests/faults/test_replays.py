@@ -1,8 +1,9 @@
 """What the search has found stays found: kept counterexamples, one for each kind of fault.
 
 Each was found by `reqrep.search` from a cold start in `tests.faults.planted`, with its own kind
-of fault, and shrunk. They are run again here, in every world that can do the fault. A file is
-named after the kind, and behind a dot after what is particular about it.
+of fault, and shrunk. Two more, found by resets, strike upon a message on its way. They are run
+again here, in every world that can do the fault. A file is named after the kind or the point, and
+behind a dot after what is particular about it.
 """
 
 from __future__ import annotations
@@ -12,14 +13,18 @@ from pathlib import Path
 import pytest
 
 import reqrep
-from reqrep.harness.faults import KINDS
+from reqrep.harness.faults import KINDS, WAY_POINTS
 
 REPLAYS = sorted((Path(__file__).parents[1] / "replays").glob("*.json"))
 kept = pytest.mark.parametrize("path", REPLAYS, ids=lambda path: path.stem)
 
 
-def test_each_kind_of_fault_has_a_kept_counterexample() -> None:
-    assert {path.name.partition(".")[0] for path in REPLAYS} == set(KINDS) - {"noop"}
+def test_each_kind_of_fault_has_a_kept_counterexample_and_so_has_each_point_of_a_way() -> None:
+    kinds = {path.name.partition(".")[0] for path in REPLAYS}
+    assert kinds == {*KINDS, *WAY_POINTS} - {"noop"}
+    for point in WAY_POINTS:
+        (path,) = (path for path in REPLAYS if path.stem == point)
+        assert f'"point": "{point}"' in path.read_text()
 
 
 @kept
@@ -49,13 +54,17 @@ REAL = {
         "reset.half-open",
         "stranger",
         "throttle",
+        *WAY_POINTS,
     ),
-    "processes": tuple(sorted(set(KINDS) - {"noop", "skew"})),
+    "processes": tuple(sorted({*KINDS, *WAY_POINTS} - {"noop", "skew"})),
 }
 """The kinds that each real world can do over tcp."""
 
 
-QUICK = {"threads": REAL["threads"], "processes": ("crash", "reset", "restart", "stall")}
+QUICK = {
+    "threads": REAL["threads"],
+    "processes": ("crash", "reset", "restart", "stall", "passing"),
+}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,14 @@ from itertools import pairwise
 import zmq
 from hypothesis import given, strategies as st
 
-from reqrep.harness.real.zmtp import COMMAND, GREETING_BYTES, LONG, MORE, Boundaries
+from reqrep.harness.real.zmtp import (
+    BEGINNING_BYTES,
+    COMMAND,
+    GREETING_BYTES,
+    LONG,
+    MORE,
+    Boundaries,
+)
 
 GREETING = b"\xff" + bytes(8) + b"\x7f\x03" + bytes(53)
 MESSAGES = [[b"one"], [b"", b"x" * 255, b"x" * 256], [b""], [b"x" * 70_000, b"", b"end"]]
@@ -109,3 +116,26 @@ def test_what_is_not_zmtp_3_has_no_ends() -> None:
         assert [end for end in found if end != GREETING_BYTES] == []
         assert not boundaries.is_between
         assert boundaries.messages == 0
+
+
+def test_of_each_unit_it_is_told_what_the_frames_of_its_message_begin_with() -> None:
+    stream = sent_by_libzmq() + frame(b"\x04PING", COMMAND)
+    for size in (1, 7, 1000, len(stream)):
+        boundaries = Boundaries()
+        boundaries.beginnings = []
+        found = [
+            end
+            for begin in range(0, len(stream), size)
+            for end in boundaries.ends(memoryview(stream)[begin : begin + size])
+        ]
+        greeting, ready, *messages, ping = boundaries.beginnings
+        assert greeting == ready == ping == []
+        assert messages == [[part[:BEGINNING_BYTES] for part in parts] for parts in MESSAGES]
+        assert len(found) == len(boundaries.beginnings)
+
+
+def test_who_begins_to_read_in_the_middle_of_a_message_reads_the_next_whole() -> None:
+    _, boundaries = ends(GREETING, message(b"one", b"two")[:6])
+    boundaries.beginnings = []
+    boundaries.ends(memoryview(message(b"one", b"two")[6:] + message(b"three", b"four")))
+    assert boundaries.beginnings[1] == [b"three", b"four"]
