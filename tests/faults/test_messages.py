@@ -237,7 +237,7 @@ def test_a_fault_upon_a_message_that_a_healing_lets_through_strikes_on_real_sock
     plan = (
         Hold("service", at=0, lasts=0.02),
         Hold("service", at=Upon("passing", source="client-0"), lasts=0.02),
-        Reset("service", at=Upon("passed", count=2, target="client-0")),
+        Hold("service", at=Upon("passed", count=2, target="client-0"), lasts=0.02),
         Noop(at=Upon("taken", count=2)),
     )
     for world in "simulated", "threads":
