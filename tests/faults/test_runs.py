@@ -320,7 +320,7 @@ def test_a_reset_breaks_connections_and_they_are_made_anew() -> None:
     broken = [e for e in report.history.of("disconnected") if e.time_ns == struck(report).time_ns]
     assert {e.node for e in broken} == {"broker-0", *(f"client-{n}" for n in range(4))}
     again = [e for e in report.history.of("connected") if e.time_ns > struck(report).time_ns]
-    assert len(again) == 8 + 2  # And a newcomer, that asks when all is whole.
+    assert len(again) == 8
 
 
 def test_a_partition_cuts_a_group_off_and_inside_each_group_all_goes_on() -> None:
@@ -333,7 +333,8 @@ def test_a_partition_cuts_a_group_off_and_inside_each_group_all_goes_on() -> Non
     served = [(asked[e.op], e.node, e.time_ns) for e in report.history.of("execute")]
     during = {served[:2] for served in served if begun_ns < served[2] < ended_ns}
     assert during == {("client-0", "server-0"), ("client-1", "server-1")}
-    assert len({served[:2] for served in served if served[2] > ended_ns}) == 4
+    after = {served[:2] for served in served if served[2] > ended_ns}
+    assert after >= {(f"client-{n}", f"server-{m}") for n in range(2) for m in range(2)}
 
 
 def test_a_partition_and_a_cut_that_overlap_are_both_healed_before_connections_are_made() -> None:
