@@ -19,6 +19,7 @@ from .noop import Noop
 from .parse import parse
 from .plan import check
 from .points import Points
+from .pressure import Pressure, hwm_limit
 from .raises import Raises
 from .reset import Reset
 from .restart import Restart
@@ -28,7 +29,19 @@ from .stall import Stall
 from .stranger import Stranger, is_strangers
 
 AnyFault = (
-    Noop | Delay | Hold | Cut | Reset | Crash | Restart | Stall | Late | Raises | Stranger | Skew
+    Noop
+    | Delay
+    | Hold
+    | Cut
+    | Reset
+    | Crash
+    | Restart
+    | Stall
+    | Late
+    | Raises
+    | Stranger
+    | Skew
+    | Pressure
 )
 """The kinds as one type, by which JSON is read."""
 
@@ -53,6 +66,7 @@ __all__ = [
     "Noop",
     "OnService",
     "Points",
+    "Pressure",
     "Raises",
     "Reach",
     "Reset",
@@ -63,6 +77,7 @@ __all__ = [
     "Stranger",
     "Upon",
     "check",
+    "hwm_limit",
     "is_strangers",
     "kind_of",
     "parse",

@@ -32,6 +32,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "direction": tuple(DIRECTIONS),
     "least_ms": (0, 0.1, 1, 50),
     "greatest_ms": (1, 5, 20, 100),
+    "hwm": (1, 1, 2, 3),
 }
 
 ATTEMPTS = 20
@@ -74,6 +75,8 @@ def is_fit(faults: Sequence[Fault], pattern: Pattern, fleet: Fleet, workload: Wo
 
 
 def _when(kind: type[Fault], random: Random, pattern: Pattern, fleet: Fleet) -> When:
+    if kind.from_the_start:
+        return 0.0
     if issubclass(kind, OnService) or random.random() < 0.5:
         return random.choice(TIMES_S)
     node = random.choice([None, *node_names(pattern, fleet)])

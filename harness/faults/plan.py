@@ -137,7 +137,7 @@ def _check_lives(faults: Sequence[Fault]) -> None:
         if not isinstance(death, Crash | Restart):
             continue
         for fault in planned:
-            if fault is death or fault.where[1] != death.node:
+            if fault is death or fault.from_the_start or fault.where[1] != death.node:
                 continue
             assert not isinstance(death.at, Upon) and not isinstance(fault.at, Upon)
             begins_s, ends_s = death.at, death.at + (death.duration_s or 0.0)

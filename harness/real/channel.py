@@ -62,6 +62,7 @@ class Begin(msgspec.Struct, array_like=True):
         awaited: The kinds of rows upon which a fault may strike.
         has_meddlers: Whether there are faults that do something to services.
         stop_timeout_s: How long the node may take to return.
+        hwm_limit: As its `Place` has it.
     """
 
     name: str = ""
@@ -73,6 +74,7 @@ class Begin(msgspec.Struct, array_like=True):
     awaited: frozenset[str] = frozenset()
     has_meddlers: bool = False
     stop_timeout_s: float = 0.0
+    hwm_limit: int | None = None
 
 
 begin_of = msgspec.msgpack.Decoder(Begin).decode

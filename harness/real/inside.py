@@ -166,6 +166,7 @@ class Inside:
             self._context: zmq.Context[Any] = zmq.Context()
             self._hub = MonitorHub(self._heard)
             seat = RecordingSeat(begin.name, recorder, self._context, self)
+            seat.hwm_limit = begin.hwm_limit
             resident = self._resident = _MainResident(seat)
             node = self._node = Node(begin.name, role, begin.number, seat)
             node.is_visitor = bool(begin.talk)

@@ -153,6 +153,7 @@ class ProcessesWorld(RealWorld):
                 awaited=self._awaited_at(node),
                 has_meddlers=self._chaos is not None and self._chaos.has_meddlers,
                 stop_timeout_s=self._stop_timeout_s,
+                hwm_limit=node.seat.hwm_limit,
             ),
         )
 

@@ -17,7 +17,7 @@ from ..faults.scene import Pair, pairs
 from ..scenario import Scenario
 from .relay import Relay
 
-NEED_NOTHING = frozenset({"noop", "late", "raises", "stranger"})
+NEED_NOTHING = frozenset({"noop", "late", "raises", "stranger", "pressure"})
 
 
 def able(transport: str) -> frozenset[str]:

@@ -17,7 +17,7 @@ import zmq
 
 from .mixins import plain_recv_multipart, plain_send_multipart, raw_context, raw_socket
 from .seat import Listener, Seat
-from .tap import SNDMORE, Tap, frame_bytes, taps, text_of
+from .tap import HWM_OPTIONS, SNDMORE, Tap, frame_bytes, taps, text_of
 
 if TYPE_CHECKING:
     from ..history.recorder import Recorder
@@ -130,6 +130,9 @@ class RecordingTap(Tap):
         self._is_watched = False
         address = raw_socket.underlying.__get__(socket)
         super().__init__(seat, socket, address, zmq.SocketType(_get(socket, zmq.TYPE)).name)
+        if seat.hwm_limit is not None:
+            for option in HWM_OPTIONS:
+                raw_socket.set(socket, option, seat.hwm_limit)
 
     # --- messages -------------------------------------------------------------
 
@@ -203,6 +206,7 @@ class RecordingTap(Tap):
     # --- the rest -------------------------------------------------------------
 
     def set(self, socket: Any, option: int, value: Any) -> None:
+        value = self.limited(option, value)
         raw_socket.set(socket, option, value)
         self.note_option(option, value)
 

@@ -48,11 +48,15 @@ class Place:
     Args:
         node: Its name.
         recorder: Where its events go.
+
+    Attributes:
+        hwm_limit: The greatest high-water mark that its sockets may have; None is any.
     """
 
     def __init__(self, node: str, recorder: Recorder) -> None:
         self.node = node
         self.recorder = recorder
+        self.hwm_limit: int | None = None
         self._append = recorder.append
         self._clock = recorder.clock
 

@@ -18,12 +18,14 @@ from reqrep import (
     Hold,
     Late,
     Pattern,
+    Pressure,
     Promise,
     Raises,
     Report,
     Reset,
     Restart,
     Scenario,
+    Sized,
     Skew,
     Stall,
     Stranger,
@@ -202,6 +204,17 @@ SKEW = Planted(
     workload=Workload(3, service=(Constant(0.03),)),
 )
 
+PRESSURE = Planted(
+    Pressure(1),
+    "dealer-router",
+    {"server": programs.server_that_drops_what_has_no_room},
+    {"server": programs.server_that_waits_for_room},
+    "progress",
+    "was not answered",
+    workload=Workload(12, ClosedLoop(window=4), Sized(120_000)),
+)
+
 PLANTED = (
-    DELAY, HOLD, CUT, RESET, CRASH, CRASH_OF_A_CLIENT, RESTART, STALL, LATE, RAISES, STRANGER, SKEW
+    DELAY, HOLD, CUT, RESET, CRASH, CRASH_OF_A_CLIENT, RESTART, STALL, LATE, RAISES, STRANGER, SKEW,
+    PRESSURE,
 )  # fmt: skip

@@ -216,3 +216,48 @@ def server_that_lets_go(context: Context, endpoint: str, handle: Handle) -> None
         except zmq.ZMQError as error:
             if error.errno != zmq.EHOSTUNREACH:
                 raise
+
+
+def server_that_tells_its_marks(context: Context, endpoint: str, handle: Handle) -> None:
+    """Adds to each reply its HWMs, fresh and as it sets them, and how much a pipe of its own takes."""
+    socket = context.socket(zmq.REP)
+    marks = [socket.sndhwm, socket.rcvhwm]
+    for wanted in 0, 5000, 1:
+        socket.sndhwm = wanted
+        marks.append(socket.sndhwm)
+    socket.bind(endpoint)
+    far, near = context.socket(zmq.PAIR), context.socket(zmq.PAIR)
+    far.bind("inproc://far")
+    near.connect("inproc://far")
+    sent = 0
+    while near.poll(0, zmq.POLLOUT):
+        near.send(b"")
+        sent += 1
+    told = b"%d %d, %d %d %d, %d" % (*marks, sent)
+    while True:
+        socket.send_multipart([*handle(socket.recv_multipart()), told])
+
+
+def server_that_drops_what_has_no_room(context: Context, endpoint: str, handle: Handle) -> None:
+    """Answers in batches, and takes a full pipe for a reply that was sent."""
+    _answer_in_batches(context, endpoint, handle, zmq.NOBLOCK)
+
+
+def server_that_waits_for_room(context: Context, endpoint: str, handle: Handle) -> None:
+    """The same, and a reply that finds no room waits for it."""
+    _answer_in_batches(context, endpoint, handle, 0)
+
+
+def _answer_in_batches(context: Context, endpoint: str, handle: Handle, flags: int) -> None:
+    router = context.socket(zmq.ROUTER)
+    router.set(zmq.ROUTER_MANDATORY, 1)  # Without it a full pipe is not even told.
+    router.bind(endpoint)
+    while True:
+        batch = [router.recv_multipart()]
+        while router.poll(20):
+            batch.append(router.recv_multipart())
+        for client, empty, *body in batch:
+            try:
+                router.send_multipart([client, empty, *handle(body)], flags)
+            except zmq.Again:
+                continue

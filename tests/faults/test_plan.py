@@ -22,6 +22,7 @@ from reqrep import (
     MisuseError,
     Noop,
     OpenLoop,
+    Pressure,
     Promise,
     Raises,
     Reset,
@@ -151,6 +152,9 @@ def test_what_cannot_be_read_is_refused_with_the_way_out(text: str, says: str) -
         (lambda: Late(0.1, nth=0), "Late.nth is 0"),
         (lambda: Skew("broker-0", 0), "Skew.by_s is 0; it must be a number of seconds, and not 0"),
         (lambda: Raises(at=Upon("taken")), "say which one by nth"),
+        (lambda: Pressure(0), "Pressure.hwm is 0; it must be a whole number, 1 or more"),
+        (lambda: Pressure(1, at=0.1), "Pressure.at is 0.1; it is in force from before the load"),
+        (lambda: Pressure(1, at=Upon("taken")), "it is in force from before the load"),
         (lambda: Upon("eaten"), "Upon.point is 'eaten'; it must be one of arriving, taken"),
         (lambda: Upon("taken", count=0), "Upon.count is 0"),
     ],
@@ -200,6 +204,10 @@ def test_a_plan_that_cannot_be_carried_out_is_refused(faults: Any, says: str) ->
 def test_a_node_may_be_struck_before_it_dies_and_after_it_has_come_again() -> None:
     plan = Stall("worker-0", at=0.1, lasts=0.1), Restart("worker-0", 0.1, at=0.3)
     assert scenario(Crash("worker-0", at=0.5), *plan).faults
+
+
+def test_what_is_in_force_from_the_start_may_stand_anywhere_in_a_plan() -> None:
+    assert scenario(Crash("worker-0"), Pressure(1, "worker-0")).faults
 
 
 @pytest.mark.parametrize("arrival", [OpenLoop(10), Bursts(5, 2)])

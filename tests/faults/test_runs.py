@@ -26,6 +26,7 @@ from reqrep import (
     Hold,
     Late,
     Noop,
+    Pressure,
     Promise,
     Raises,
     Report,
@@ -44,6 +45,9 @@ from reqrep.harness.faults.stranger import GOOD
 from reqrep.harness.report.data import report_data
 from reqrep.patterns.common import Body, Context, Handle
 from reqrep.patterns.req_rep import ReqClient, rep_server
+
+from .planted import UNHURRIED
+from .programs import server_that_tells_its_marks
 
 MS = 1_000_000
 SLOW = Workload(40, ClosedLoop(think_time_s=0.01))
@@ -312,6 +316,44 @@ def test_a_stranger_has_struck_when_the_fleet_has_received_it() -> None:
     first = next(e for e in report.history.of("recv") if e.frames[0] == b"stranger-0")
     assert struck(report).node == "broker-0"
     assert struck(report).time_ns == first.time_ns
+
+
+def marks(*faults: Fault, world: str, transport: str) -> set[bytes]:
+    """What `server_that_tells_its_marks` says in a run."""
+    pattern = reqrep.pattern("req-rep").with_roles(server=server_that_tells_its_marks)
+    scenario = Scenario(pattern, Fleet(1, 1), UNHURRIED, faults=faults)
+    report = reqrep.run(scenario, world, transport)
+    return {event.frames[-1] for event in report.history.of("ok")}
+
+
+@pytest.mark.parametrize(
+    ("world", "transport"),
+    [
+        ("simulated", "tcp"),
+        ("simulated", "inproc"),
+        ("threads", "inproc"),
+        ("threads", "tcp"),
+        ("processes", "ipc"),
+    ],
+)
+def test_under_pressure_no_high_water_mark_is_greater_and_a_program_sees_what_is_in_force(
+    world: str, transport: str
+) -> None:
+    assert marks(Pressure(2), world=world, transport=transport) == {b"2 2, 2 2 1, 4"}
+
+
+def test_pressure_on_one_node_is_none_on_another_and_is_there_again_after_a_restart() -> None:
+    away = Pressure(1, "client-0"), Pressure(3, "client-0")
+    assert marks(*away, world="simulated", transport="tcp") == {b"1000 1000, 0 5000 1, 2000"}
+    again = Pressure(2, "server-0"), Pressure(3), Restart("server-0", 0, at=0.045)
+    assert marks(*again, world="simulated", transport="tcp") == {b"2 2, 2 2 1, 4"}
+
+
+def test_pressure_has_struck_when_a_socket_is_made_which_is_before_the_load() -> None:
+    report = run(Pressure(1, "worker-1"))
+    assert struck(report).node == "worker-1"
+    assert struck(report).time_ns == report.history.of("socket", node="worker-1")[0].time_ns
+    assert struck(report).time_ns < report.history.of("invoke")[0].time_ns
 
 
 def test_the_wall_clock_of_a_node_jumps_and_comes_back_and_its_monotonic_clock_does_not() -> None:
