@@ -140,6 +140,7 @@ class Life:
         if not self._seat.stopping:
             driver.run(run.load_begun_ns)
             run.advanced()
+        if not self._seat.stopping:
             run.finished.wait()
             driver.drain()
         close = getattr(client, "close", None)

@@ -14,7 +14,7 @@ Message: TypeAlias = list[bytes]
 Handle: TypeAlias = Callable[[Body], Body]
 Context: TypeAlias = zmq.Context[zmq.Socket[bytes]]
 
-LOSING = GENTLE | {"skew", "cut", "reset", "crash", "restart", "pressure"}
+LOSING = GENTLE | {"skew", "cut", "reset", "crash", "restart", "pressure", "leave"}
 """The kinds of fault by which, at worst, requests and replies are lost."""
 ALWAYS = LOSING | {"stranger", "raises"}
 """Those, a peer that sends odd messages, and a service that raises, which ends its program."""

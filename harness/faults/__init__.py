@@ -15,6 +15,7 @@ from .delay import Delay
 from .fault import POINTS, Fault, OnService, Upon, kind_of
 from .hold import Hold
 from .late import Late
+from .leave import Leave
 from .noop import Noop
 from .parse import parse
 from .plan import check
@@ -42,6 +43,7 @@ AnyFault = (
     | Stranger
     | Skew
     | Pressure
+    | Leave
 )
 """The kinds as one type, by which JSON is read."""
 
@@ -63,6 +65,7 @@ __all__ = [
     "Fault",
     "Hold",
     "Late",
+    "Leave",
     "Noop",
     "OnService",
     "Points",

@@ -62,6 +62,9 @@ class Reach(Protocol):
     def crash(self, node: str) -> None:
         """End a node as `kill -9` does."""
 
+    def leave(self, node: str) -> None:
+        """Tell a node to end; what it has sent lingers."""
+
     def start(self, node: str) -> None:
         """Run the program of a node that has crashed anew."""
 
@@ -112,6 +115,7 @@ class Scene:
         self._visitors = count()
         self._latencies: dict[Pair, list[tuple[float, float]]] = {}
         self.is_alive = reach.is_alive
+        self.leave = reach.leave
         self.start = reach.start
         self.skew = reach.skew
         self.obey = reach.obey

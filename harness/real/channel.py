@@ -49,6 +49,7 @@ class Tag(IntEnum):
     SETTLE = 36
     STACK = 37
     STOP = 38
+    LEAVE = 39  # Likewise, while others go on.
 
 
 class Begin(msgspec.Struct, array_like=True):

@@ -211,6 +211,9 @@ class ProcessesWorld(RealWorld):
     def crash(self, name: str) -> None:
         self._living[name].kill()
 
+    def leave(self, name: str) -> None:
+        self._living[name].leave()
+
     def start(self, name: str) -> None:
         self._restart(self._nodes[name])
 
@@ -298,7 +301,11 @@ class ProcessesWorld(RealWorld):
 
     def gone(self, process: Process, status: int | None) -> None:
         node = process.node
-        was_told = self._is_stopping and status is not None and not os.WIFSIGNALED(status)
+        was_told = (
+            (self._is_stopping or process.is_leaving)
+            and status is not None
+            and not os.WIFSIGNALED(status)
+        )
         if status is not None and not node.is_killed and not was_told:
             node.crash = process.tail + death_of(status)
             node.seat.note("crash", text=node.crash)

@@ -136,8 +136,8 @@ class SimulatingSeat(Seat):
         self.refusal = self.refusal or error
         raise error
 
-    def stop(self) -> None:
-        super().stop()
+    def stop(self, *, is_leaving: bool = False) -> None:
+        super().stop(is_leaving=is_leaving)
         self.context.closed = True  # The simulation's to end, like those the program made.
         for loop in self.event_loops:
             loop.cancel_all()

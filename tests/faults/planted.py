@@ -17,6 +17,7 @@ from reqrep import (
     Fleet,
     Hold,
     Late,
+    Leave,
     Pattern,
     Pressure,
     Promise,
@@ -204,6 +205,16 @@ SKEW = Planted(
     workload=Workload(3, service=(Constant(0.03),)),
 )
 
+LEAVE = Planted(
+    Leave("worker-0"),
+    "load-balancing-dealer",
+    {},
+    {"broker": programs.broker_that_takes_leave_of_the_dead},
+    "progress",
+    "was not answered",
+    fleet=Fleet(clients=1, workers=2),
+)
+
 PRESSURE = Planted(
     Pressure(1),
     "dealer-router",
@@ -216,5 +227,5 @@ PRESSURE = Planted(
 
 PLANTED = (
     DELAY, HOLD, CUT, RESET, CRASH, CRASH_OF_A_CLIENT, RESTART, STALL, LATE, RAISES, STRANGER, SKEW,
-    PRESSURE,
+    PRESSURE, LEAVE,
 )  # fmt: skip

@@ -124,7 +124,7 @@ class AsksElsewhere(Reopening):
 
 
 def broker_that_takes_leave_of_the_dead(context: Context, frontend: str, backend: str) -> None:
-    """As `balancing_broker`, but it is told when a worker is gone, and takes the next."""
+    """As `balancing_broker`, but it is told when a worker is gone, and takes the next, or says so."""
     front = context.socket(zmq.ROUTER)
     front.bind(frontend)
     back = context.socket(zmq.ROUTER)
@@ -150,6 +150,8 @@ def broker_that_takes_leave_of_the_dead(context: Context, frontend: str, backend
                 except zmq.ZMQError:
                     continue
                 break
+            else:
+                front.send_multipart([*message[:2], b"nobody is there"])
 
 
 def worker_that_says_ready_again(context: Context, backend: str, handle: Handle) -> None:

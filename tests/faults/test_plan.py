@@ -19,6 +19,7 @@ from reqrep import (
     Fleet,
     Hold,
     Late,
+    Leave,
     MisuseError,
     Noop,
     OpenLoop,
@@ -182,6 +183,7 @@ def test_a_bad_fault_is_refused_when_it_is_made(make: Any, says: str) -> None:
         ([Restart("client-0")], "a client is not restarted"),
         ([Crash("worker-0"), Stall("worker-0", at=0.1)], "which is dead from 0 s on for good"),
         ([Crash("worker-0"), Crash("worker-0")], "which is dead from 0 s on for good"),
+        ([Leave("worker-0"), Restart("worker-0", at=0.1)], "which is dead from 0 s on for good"),
         (
             [Restart("worker-0", 0.2, at=0.1), Crash("worker-0", at=0.2)],
             "which is dead from 0.1 s on until 0.3 s",

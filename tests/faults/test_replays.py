@@ -37,7 +37,7 @@ def test_the_mended_program_is_said_to_be_fixed(path: Path, tmp_path: Path) -> N
 
 
 REAL = {
-    "threads": ("cut", "delay", "hold", "late", "pressure", "raises", "reset", "stranger"),
+    "threads": ("cut", "delay", "hold", "late", "leave", "pressure", "raises", "reset", "stranger"),
     "processes": tuple(sorted(set(KINDS) - {"noop", "skew"})),
 }
 """The kinds that each real world can do over tcp."""
