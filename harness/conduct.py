@@ -182,9 +182,10 @@ class Conductor(ABC):
                 arguments.append(self._endpoints.to_connect(link, many=many))
         self._launch(node, arguments)
 
-    def _restart(self, dead: Node) -> None:
+    def _restart(self, dead: Node, *, renamed: bool) -> None:
         """Run the program of a node that has died anew; a binder gets the endpoints that it had."""
         node = self._new_node(dead.name, dead.role, dead.number)
+        node.known_as = f"{dead.known_as}-again" if renamed else dead.known_as
         node.to_bind = {link: self._endpoints.of(link, dead.name) for link in dead.to_bind}
         self._nodes[node.name] = node
         self._begin(node)

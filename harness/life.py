@@ -127,7 +127,7 @@ class Life:
                 self._run.stopping.wait,
                 self._run.meddle_of(node),
             )
-            offers = {"handle": service, "name": node.name}
+            offers = {"handle": service, "name": node.known_as}
             node.role.program(*self._arguments, **node.role.taken(offers))
 
     def _run_client(self) -> None:

@@ -320,10 +320,10 @@ class SimulatedWorld(Conductor):
         seat.stop(is_leaving=True)
         seat.core.shutdown()
 
-    def start(self, name: str) -> None:
+    def start(self, name: str, *, renamed: bool) -> None:
         """A node that has died is run anew, as another node under its name."""
         dead = self.seat_of(name)
-        self._restart(self._nodes[name])
+        self._restart(self._nodes[name], renamed=renamed)
         self.seat_of(name).skew_ns = dead.skew_ns  # The clock is that of its host.
 
     def seat_of(self, name: str) -> SimulatingSeat:

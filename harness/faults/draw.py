@@ -33,6 +33,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "least_ms": (0, 0.1, 1, 50),
     "greatest_ms": (1, 5, 20, 100),
     "hwm": (1, 1, 2, 3),
+    "renamed": (False, True),
 }
 
 ATTEMPTS = 20

@@ -65,8 +65,8 @@ class Reach(Protocol):
     def leave(self, node: str) -> None:
         """Tell a node to end; what it has sent lingers."""
 
-    def start(self, node: str) -> None:
-        """Run the program of a node that has crashed anew."""
+    def start(self, node: str, *, renamed: bool) -> None:
+        """Run the program of a node that has crashed anew, perhaps under another name."""
 
     def stall(self, node: str) -> None:
         """Let a node make no step; its kernel goes on."""

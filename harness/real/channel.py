@@ -64,6 +64,7 @@ class Begin(msgspec.Struct, array_like=True):
         has_meddlers: Whether there are faults that do something to services.
         stop_timeout_s: How long the node may take to return.
         hwm_limit: As its `Place` has it.
+        known_as: As its `Node` has it.
     """
 
     name: str = ""
@@ -76,6 +77,7 @@ class Begin(msgspec.Struct, array_like=True):
     has_meddlers: bool = False
     stop_timeout_s: float = 0.0
     hwm_limit: int | None = None
+    known_as: str = ""
 
 
 begin_of = msgspec.msgpack.Decoder(Begin).decode

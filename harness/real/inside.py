@@ -171,6 +171,7 @@ class Inside:
             resident = self._resident = _MainResident(seat)
             node = self._node = Node(begin.name, role, begin.number, seat)
             node.is_visitor = bool(begin.talk)
+            node.known_as = begin.known_as
             Life(self, node, seat, [seat.context, *begin.arguments]).live()
             resident.over.set()
             while True:

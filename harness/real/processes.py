@@ -154,6 +154,7 @@ class ProcessesWorld(RealWorld):
                 has_meddlers=self._chaos is not None and self._chaos.has_meddlers,
                 stop_timeout_s=self._stop_timeout_s,
                 hwm_limit=node.seat.hwm_limit,
+                known_as=node.known_as,
             ),
         )
 
@@ -214,8 +215,8 @@ class ProcessesWorld(RealWorld):
     def leave(self, name: str) -> None:
         self._living[name].leave()
 
-    def start(self, name: str) -> None:
-        self._restart(self._nodes[name])
+    def start(self, name: str, *, renamed: bool) -> None:
+        self._restart(self._nodes[name], renamed=renamed)
 
     def stall(self, name: str) -> None:
         self._living[name].stall()

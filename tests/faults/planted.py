@@ -158,6 +158,19 @@ RESTART = Planted(
     "was not answered",
 )
 
+RENAMED = Planted(
+    Restart("worker-0", after_s=0.001, renamed=True, at=0.025),
+    "load-balancing-dealer",
+    {"worker": programs.worker_that_has_a_name},
+    {
+        "worker": programs.worker_that_has_a_name,
+        "broker": programs.broker_that_takes_leave_of_the_dead,
+    },
+    "progress",
+    "was not answered",
+    workload=Workload(6, ClosedLoop(think_time_s=0.05)),
+)
+
 STALL = Planted(
     Stall("server-0", at=Upon("taken", "server-0"), lasts=0.2),
     "req-rep",
@@ -227,5 +240,5 @@ PRESSURE = Planted(
 
 PLANTED = (
     DELAY, HOLD, CUT, RESET, CRASH, CRASH_OF_A_CLIENT, RESTART, STALL, LATE, RAISES, STRANGER, SKEW,
-    PRESSURE, LEAVE,
+    PRESSURE, LEAVE, RENAMED,
 )  # fmt: skip

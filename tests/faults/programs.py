@@ -167,6 +167,17 @@ def worker_that_says_ready_again(context: Context, backend: str, handle: Handle)
         socket.send_multipart([b"", client, empty, *handle(body)])
 
 
+def worker_that_has_a_name(context: Context, backend: str, handle: Handle, name: str) -> None:
+    """As `dealer_worker`, but its routing id is its name."""
+    socket = context.socket(zmq.DEALER)
+    socket.set(zmq.ROUTING_ID, name.encode())
+    socket.connect(backend)
+    socket.send_multipart([b"", READY])
+    while True:
+        _, client, empty, *body = socket.recv_multipart()
+        socket.send_multipart([b"", client, empty, *handle(body)])
+
+
 # --- servers -----------------------------------------------------------------------
 
 
@@ -218,6 +229,14 @@ def server_that_lets_go(context: Context, endpoint: str, handle: Handle) -> None
         except zmq.ZMQError as error:
             if error.errno != zmq.EHOSTUNREACH:
                 raise
+
+
+def server_that_tells_its_name(context: Context, endpoint: str, handle: Handle, name: str) -> None:
+    """Adds to each reply what it is called."""
+    socket = context.socket(zmq.REP)
+    socket.bind(endpoint)
+    while True:
+        socket.send_multipart([*handle(socket.recv_multipart()), name.encode()])
 
 
 def server_that_tells_its_marks(context: Context, endpoint: str, handle: Handle) -> None:

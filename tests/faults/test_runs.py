@@ -49,11 +49,12 @@ from reqrep.harness.report.data import report_data
 from reqrep.patterns.common import LOSING, Body, Context, Handle
 from reqrep.patterns.req_rep import ReqClient, rep_server
 
-from .planted import UNHURRIED
+from .planted import RENAMED, UNHURRIED
 from .programs import (
     Reopening,
     broker_that_takes_leave_of_the_dead,
     server_that_tells_its_marks,
+    server_that_tells_its_name,
     server_that_waits_for_room,
 )
 
@@ -403,6 +404,36 @@ def test_in_threads_no_client_leaves_since_clients_share_a_context() -> None:
         reqrep.run(scenario, "threads", "tcp")
     with pytest.raises(MisuseError, match=r"cannot do 'leave'.*Over tcp and ipc it can"):
         reqrep.run(scenario.replace(faults=(Leave("server-0"),)), "threads", "inproc")
+
+
+@pytest.mark.parametrize(("world", "transport"), [("simulated", "tcp"), ("processes", "ipc")])
+def test_a_node_may_come_again_under_another_name_and_the_history_has_the_one_it_had(
+    world: str, transport: str
+) -> None:
+    pattern = dataclasses.replace(
+        reqrep.pattern("req-rep").with_roles(client=Reopening, server=server_that_tells_its_name),
+        promises=(Promise("robustness", LOSING), Promise("shutdown", LOSING)),
+    )
+    # The second restart leaves the name as it is.
+    plan = (
+        Restart("server-0", 0, renamed=True, at=Upon("taken", count=3)),
+        Restart("server-0", 0, at=Upon("taken", count=6)),
+    )
+    scenario = Scenario(pattern, Fleet(1, 1), UNHURRIED, faults=plan)
+    report = reqrep.run(scenario, world, transport)
+    assert report.holds, str(report)
+    told = [event.frames[-1] for event in report.history.of("ok")]
+    assert set(told[:2]) == {b"server-0"}
+    assert set(told[2:]) == {b"server-0-again"}
+    assert [strike.event is not None for strike in report.strikes] == [True, True]
+    assert {event.node for event in report.history.of("execute")} == {"server-0"}
+
+
+def test_it_is_the_new_name_that_a_broker_does_not_survive() -> None:
+    fault = RENAMED.fault
+    assert isinstance(fault, Restart)
+    assert RENAMED.run(RENAMED.wrong, fault.replace(renamed=False)).holds
+    assert not RENAMED.run(RENAMED.wrong, fault).holds
 
 
 def marks(*faults: Fault, world: str, transport: str) -> set[bytes]:
