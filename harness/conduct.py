@@ -21,7 +21,7 @@ from .barrier import Barrier, Change, Ear
 from .drive import FRESH_TIMEOUTS, Progressing
 from .endpoints import Endpoints
 from .errors import MisuseError, NodeFailed, ReqrepError
-from .faults import POINTS, Chaos, Points, Reach, Scene
+from .faults import POINTS, Chaos, Points, Reach, Scene, hwm_limit
 from .frames import asker_of
 from .history.recorder import Recorder
 from .life import Flag
@@ -181,10 +181,15 @@ class Conductor(ABC):
             to_bind = [link for link in self.pattern.links if link.binds == role.name]
             for number in range(self.pattern.count(role.name, self.scenario.nodes)):
                 name = f"{role.name}-{number}"
-                node = Node(name, role, number, self._make_seat(name, role))
-                self._nodes[name] = node
+                node = self._nodes[name] = self._new_node(name, role, number)
                 node.to_bind = {link: self._endpoints.to_bind(link, name) for link in to_bind}
                 node.unbound = to_bind.copy()
+
+    def _new_node(self, name: str, role: Role, number: int) -> Node:
+        """A node of the fleet, with what is wrong with it from the start."""
+        seat = self._make_seat(name, role)
+        seat.hwm_limit = hwm_limit(self.scenario.faults, name)
+        return Node(name, role, number, seat)
 
     def _begin(self, node: Node) -> None:
         arguments: list[Any] = []
@@ -197,9 +202,10 @@ class Conductor(ABC):
                 arguments.append(self._endpoints.to_connect(link, many=many))
         self._launch(node, arguments)
 
-    def _restart(self, dead: Node) -> None:
+    def _restart(self, dead: Node, *, renamed: bool) -> None:
         """Run the program of a node that has died anew; a binder gets the endpoints that it had."""
-        node = Node(dead.name, dead.role, dead.number, self._make_seat(dead.name, dead.role))
+        node = self._new_node(dead.name, dead.role, dead.number)
+        node.known_as = f"{dead.known_as}-again" if renamed else dead.known_as
         node.to_bind = {link: self._endpoints.of(link, dead.name) for link in dead.to_bind}
         self._nodes[node.name] = node
         self._begin(node)

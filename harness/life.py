@@ -135,7 +135,7 @@ class Life:
                 self._run.stopping.wait,
                 self._run.meddle_of(node),
             )
-            offers = {"handle": service, "name": node.name}
+            offers = {"handle": service, "name": node.known_as}
             node.role.program(*self._arguments, **node.role.taken(offers))
 
     def _run_client(self) -> None:
@@ -148,10 +148,11 @@ class Life:
         if not self._seat.stopping:
             driver.run(run.load_begun_ns)
             run.advanced()
-            if run.asks_afresh:
-                run.healed.wait()
-                driver.ask_afresh()
-                run.advanced()
+        if run.asks_afresh and not self._seat.stopping:
+            run.healed.wait()
+            driver.ask_afresh()
+            run.advanced()
+        if not self._seat.stopping:
             run.finished.wait()
             driver.drain()
         close = getattr(client, "close", None)

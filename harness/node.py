@@ -17,6 +17,7 @@ class Node:
         seat: How the seam knows it.
 
     Attributes:
+        known_as: What its program is told that it is called; another name only after a restart.
         is_visitor: Whether it is none of the fleet.
         driver: What drives it, if it is a client and was made.
         crash: The traceback it ended with; empty if it did not.
@@ -34,6 +35,7 @@ class Node:
         self.number = number
         self.seat = seat
         self.is_client = role.name == "client"
+        self.known_as = name
         self.is_visitor = False
         self.driver: Progressing | None = None
         self.crash = ""

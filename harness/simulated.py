@@ -300,7 +300,7 @@ class SimulatedWorld(Conductor):
         return (
             name in self._tasks
             and not self._tasks[name].is_done
-            and not self._nodes[name].is_killed
+            and not self.seat_of(name).stopping
         )
 
     def crash(self, name: str) -> None:
@@ -314,10 +314,16 @@ class SimulatedWorld(Conductor):
             tap.note_close()
         self._scheduler.kill_node(name)
 
-    def start(self, name: str) -> None:
+    def leave(self, name: str) -> None:
+        """The context of a node ends, and with it the node, while the others go on."""
+        seat = self.seat_of(name)
+        seat.stop(is_leaving=True)
+        seat.core.shutdown()
+
+    def start(self, name: str, *, renamed: bool) -> None:
         """A node that has died is run anew, as another node under its name."""
         dead = self.seat_of(name)
-        self._restart(self._nodes[name])
+        self._restart(self._nodes[name], renamed=renamed)
         self.seat_of(name).skew_ns = dead.skew_ns  # The clock is that of its host.
 
     def seat_of(self, name: str) -> SimulatingSeat:

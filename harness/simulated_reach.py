@@ -11,7 +11,7 @@ from .simulation.link import LATENCY_GREATEST_NS, LATENCY_LEAST_NS
 from .simulation.simulation import Simulation
 from .workload import NS_PER_S
 
-NEED_CONTEXT = frozenset({"crash", "restart"})
+NEED_CONTEXT = frozenset({"crash", "leave", "restart"})
 
 
 def able(transport: str) -> frozenset[str]:
@@ -30,7 +30,9 @@ class Lives(Protocol):
 
     def crash(self, name: str) -> None: ...
 
-    def start(self, name: str) -> None: ...
+    def leave(self, name: str) -> None: ...
+
+    def start(self, name: str, *, renamed: bool) -> None: ...
 
     def seat_of(self, name: str) -> Any: ...
 
@@ -51,6 +53,7 @@ class SimulatedReach:
         network = self._network = simulation.network
         self.is_alive = lives.is_alive
         self.crash = lives.crash
+        self.leave = lives.leave
         self.start = lives.start
         self.visit = lives.visit
         self.hold = network.hold

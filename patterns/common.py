@@ -14,7 +14,9 @@ Message: TypeAlias = list[bytes]
 Handle: TypeAlias = Callable[[Body], Body]
 Context: TypeAlias = zmq.Context[zmq.Socket[bytes]]
 
-LOSING = GENTLE | {"skew", "cut", "reset", "crash", "restart", "partition"}
+LOSING = GENTLE | {
+    "skew", "cut", "partition", "reset", "crash", "leave", "restart", "pressure",
+}  # fmt: skip
 """The kinds of fault by which, at worst, requests and replies are lost."""
 ALWAYS = LOSING | {"stranger", "raises"}
 """Those, a peer that sends odd messages, and a service that raises, which ends its program."""

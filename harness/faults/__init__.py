@@ -15,11 +15,13 @@ from .delay import Delay
 from .fault import POINTS, WAY_POINTS, Fault, OnService, Upon, kind_of
 from .hold import Hold
 from .late import Late
+from .leave import Leave
 from .noop import Noop
 from .parse import parse
 from .partition import Partition
 from .plan import check
 from .points import Points
+from .pressure import Pressure, hwm_limit
 from .raises import Raises
 from .reset import Reset
 from .restart import Restart
@@ -31,7 +33,7 @@ from .throttle import Throttle
 
 AnyFault = (
     Noop | Delay | Hold | Cut | Reset | Crash | Restart | Stall | Late | Raises | Stranger | Skew
-    | Throttle | Partition
+    | Throttle | Partition | Pressure | Leave
 )  # fmt: skip
 """The kinds as one type, by which JSON is read."""
 
@@ -54,10 +56,12 @@ __all__ = [
     "Fault",
     "Hold",
     "Late",
+    "Leave",
     "Noop",
     "OnService",
     "Partition",
     "Points",
+    "Pressure",
     "Raises",
     "Reach",
     "Reset",
@@ -69,6 +73,7 @@ __all__ = [
     "Throttle",
     "Upon",
     "check",
+    "hwm_limit",
     "is_strangers",
     "kind_of",
     "parse",

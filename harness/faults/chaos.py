@@ -12,7 +12,6 @@ from ..frames import find_op
 from .fault import Fault, OnService, Upon
 from .points import KIND_OF, Points, serving_roles
 from .scene import Pair, Scene, node_names
-from .stranger import is_strangers
 
 Note = Callable[..., None]
 
@@ -50,7 +49,8 @@ class Chaos:
         self._armed: list[tuple[int, OnService]] = []
         self._seen: Counter[int] = Counter()  # How often what a fault waits for has happened.
         self._standing: dict[int, Fault] = {}
-        self._awaited: list[tuple[int, Fault]] = []  # What nobody has received yet.
+        # What has not shown yet that it has struck.
+        self._awaited = [entry for entry in self._faults if entry[1].from_the_start]
         # Nodes may be threads. It is held for counting only, never while a fault strikes.
         self._lock = threading.Lock()
         self._has_begun = False
@@ -61,7 +61,7 @@ class Chaos:
         """The load begins."""
         self._has_begun = True
         for number, fault in self._faults:
-            if isinstance(fault.at, Upon):
+            if isinstance(fault.at, Upon) or fault.from_the_start:
                 continue
             if fault.at == 0:
                 self._due(number, fault)
@@ -115,10 +115,10 @@ class Chaos:
 
     def watch(self, row: tuple[Any, ...]) -> None:
         """A row of the history was written by the node that it tells of."""
-        if self._awaited and row[2] == "recv" and is_strangers("", row[5]):
-            if not is_strangers(row[1], (b"seen",)):
-                for number, fault in self._take_awaited():
-                    self._tell(number, fault, row[1])
+        if self._awaited:
+            for number, fault in self._shown_by(row):
+                self._tell(number, fault, row[1])
+                self.has_kept_back |= fault.keeps_back
         point = self._points.passed(row)
         if point is None or not self._upon or self.is_over or not self._has_begun:
             return
@@ -202,10 +202,12 @@ class Chaos:
             longer_s += fault.meddle()
         return longer_s
 
-    def _take_awaited(self) -> list[tuple[int, Fault]]:
+    def _shown_by(self, row: tuple[Any, ...]) -> list[tuple[int, Fault]]:
         with self._lock:
-            taken, self._awaited = self._awaited, []
-        return taken
+            shown = [entry for entry in self._awaited if entry[1].is_shown_by(row)]
+            for entry in shown:
+                self._awaited.remove(entry)
+        return shown
 
     # --- what -----------------------------------------------------------------
 

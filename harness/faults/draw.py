@@ -35,6 +35,8 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "greatest_ms": (1, 5, 20, 100),
     "bytes_per_s": (1_000, 20_000, 1_000_000),
     "seen_by": SEEN_BY,
+    "hwm": (1, 1, 2, 3),
+    "renamed": (False, True),
 }
 
 ATTEMPTS = 20
@@ -92,6 +94,8 @@ def is_fit(faults: Sequence[Fault], pattern: Pattern, fleet: Fleet, workload: Wo
 def _when(
     kind: type[Fault], random: Random, pattern: Pattern, fleet: Fleet, has_network: bool
 ) -> When:
+    if kind.from_the_start:
+        return 0.0
     if issubclass(kind, OnService) or random.random() < 0.5:
         return random.choice(TIMES_S)
     ways = ways_of_messages(pattern, fleet, None, None) if has_network else []

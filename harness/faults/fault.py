@@ -10,7 +10,7 @@ To add a kind, copy `noop.py`, and put the class into `__init__.py`.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
@@ -111,7 +111,9 @@ class Fault(Value, frozen=True, kw_only=True):
             healed.
         disturbs: Whether it does anything that one may have to recover from.
         breaks: Whether connections break by it, which peers notice and mend in their own time.
-        tells_itself: Whether it has struck only when somebody receives what it sends.
+        tells_itself: Whether it has struck only when a row of the history shows it; see
+            `is_shown_by`.
+        from_the_start: Whether it is in force before anything runs, so that it has no time.
         needs_network: Whether it is about connections, which there are none of over inproc.
     """
 
@@ -122,6 +124,7 @@ class Fault(Value, frozen=True, kw_only=True):
     disturbs: ClassVar[bool] = True
     breaks: ClassVar[bool] = False
     tells_itself: ClassVar[bool] = False
+    from_the_start: ClassVar[bool] = False
     needs_network: ClassVar[bool] = False
 
     at: When = 0.0
@@ -129,6 +132,12 @@ class Fault(Value, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not isinstance(self.at, Upon):
             require_at_least(0, f"{self.name}.at", self.at)
+        require(
+            not self.from_the_start or self.at == 0,
+            f"{self.name}.at",
+            self.at,
+            "it is in force from before the load to the end: leave it out",
+        )
         for name, kinds in _places(type(self)):
             require_kind(f"{self.name}.{name}", getattr(self, name), *kinds)
 
@@ -165,6 +174,10 @@ class Fault(Value, frozen=True, kw_only=True):
         """Whether there is something to strike; a fault that finds nothing has not struck."""
         _, node = self.where
         return node is None or scene.is_alive(node)
+
+    def is_shown_by(self, row: tuple[Any, ...]) -> bool:
+        """Whether a row of the history shows that it has struck, if it tells so itself."""
+        raise NotImplementedError
 
     def strike(self, scene: Scene) -> None:
         """Let it go wrong."""

@@ -14,6 +14,7 @@ from .crash import Crash
 from .delay import Delay
 from .fault import Fault, OnService, Upon
 from .late import Late
+from .leave import Leave
 from .partition import Partition
 from .points import receiving_roles, serving_roles
 from .restart import Restart
@@ -178,16 +179,17 @@ def _check_lives(faults: Sequence[Fault]) -> None:
     """Refuse to strike a node that is certainly dead then."""
     planned = [fault for fault in faults if not isinstance(fault.at, Upon)]
     for death in planned:
-        if not isinstance(death, Crash | Restart):
+        if not isinstance(death, Crash | Leave | Restart):
             continue
         for fault in planned:
-            if fault is death or fault.where[1] != death.node:
+            if fault is death or fault.from_the_start or fault.where[1] != death.node:
                 continue
             assert not isinstance(death.at, Upon) and not isinstance(fault.at, Upon)
             begins_s, ends_s = death.at, death.at + (death.duration_s or 0.0)
             is_after = (fault.at, _index(faults, fault)) > (begins_s, _index(faults, death))
-            if is_after and (isinstance(death, Crash) or fault.at < ends_s):
-                until = "for good" if isinstance(death, Crash) else f"until {ends_s:g} s"
+            is_for_good = not isinstance(death, Restart)
+            if is_after and (is_for_good or fault.at < ends_s):
+                until = "for good" if is_for_good else f"until {ends_s:g} s"
                 raise MisuseError(
                     f"{fault!r} strikes {death.node}, which is dead from {begins_s:g} s on {until} by "
                     f"{death!r}; let it strike before, or strike another node"

@@ -16,6 +16,9 @@ class Restart(Fault, frozen=True, tag="restart"):
     Args:
         node: Which, such as `broker-0`; not a client.
         after_s: After how many seconds it comes again.
+        renamed: Whether its program is then given another `name`, as `worker-0-again`, so that one
+            that makes its routing id of it comes back under another. In the history the node keeps
+            its name; to a program that takes no `name` it makes no difference.
     """
 
     summary = "a node dies as by kill -9, and its program is run anew after a while"
@@ -25,6 +28,7 @@ class Restart(Fault, frozen=True, tag="restart"):
 
     node: str
     after_s: float = 0.1
+    renamed: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -38,4 +42,4 @@ class Restart(Fault, frozen=True, tag="restart"):
         scene.crash(self.node)
 
     def heal(self, scene: Scene) -> None:
-        scene.start(self.node)
+        scene.start(self.node, renamed=self.renamed)

@@ -74,8 +74,11 @@ class Reach(Protocol):
     def crash(self, node: str) -> None:
         """End a node as `kill -9` does."""
 
-    def start(self, node: str) -> None:
-        """Run the program of a node that has crashed anew."""
+    def leave(self, node: str) -> None:
+        """Tell a node to end; what it has sent lingers."""
+
+    def start(self, node: str, *, renamed: bool) -> None:
+        """Run the program of a node that has crashed anew, perhaps under another name."""
 
     def stall(self, node: str) -> None:
         """Let a node make no step; its kernel goes on."""
@@ -132,6 +135,7 @@ class Scene:
         self._latencies: dict[Pair, list[tuple[float, float]]] = {}
         self._bandwidths: dict[Pair, list[int]] = {}
         self.is_alive = reach.is_alive
+        self.leave = reach.leave
         self.start = reach.start
         self.skew = reach.skew
         self.obey = reach.obey

@@ -50,6 +50,11 @@ class Stranger(Fault, frozen=True, tag="stranger"):
         good = good_message(scene.pattern, self.link)
         scene.visit(NAME, self.link, partial(talk, odd, good))
 
+    def is_shown_by(self, row: tuple[Any, ...]) -> bool:
+        return (
+            row[2] == "recv" and is_strangers("", row[5]) and not is_strangers(row[1], (b"seen",))
+        )
+
 
 def is_strangers(node: str, frames: Sequence[bytes]) -> bool:
     """Whether a message is one of a stranger's, or an answer to one, wherever it is seen.

@@ -50,6 +50,7 @@ class Tag(IntEnum):
     SETTLE = 37
     STACK = 38
     STOP = 39
+    LEAVE = 40  # Likewise, while others go on.
 
 
 class Begin(msgspec.Struct, array_like=True):
@@ -64,6 +65,8 @@ class Begin(msgspec.Struct, array_like=True):
         asks_afresh: Whether its clients make requests when all is healed.
         has_meddlers: Whether there are faults that do something to services.
         stop_timeout_s: How long the node may take to return.
+        hwm_limit: As its `Place` has it.
+        known_as: As its `Node` has it.
     """
 
     name: str = ""
@@ -76,6 +79,8 @@ class Begin(msgspec.Struct, array_like=True):
     asks_afresh: bool = False
     has_meddlers: bool = False
     stop_timeout_s: float = 0.0
+    hwm_limit: int | None = None
+    known_as: str = ""
 
 
 begin_of = msgspec.msgpack.Decoder(Begin).decode

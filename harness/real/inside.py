@@ -38,7 +38,7 @@ from ..seam.tap import Tap
 from ..service import Notes
 from .channel import Begin, Channel, Tag, begin_of, decode
 from .programs import unpack
-from .resident import Resident, end
+from .resident import Resident, end, terminate
 
 TICK_S = 0.05
 """How often a client that pipelines tells how far it is."""
@@ -150,6 +150,7 @@ class Inside:
         self._meant: dict[str, str] = {}  # The other way round.
         self._resident: _MainResident | None = None
         self._node: Node | None = None
+        self._is_ending = False
 
     def run(self) -> NoReturn:
         """Live the node's life, and wait to be told that all is over."""
@@ -169,9 +170,11 @@ class Inside:
             self._context: zmq.Context[Any] = zmq.Context()
             self._hub = MonitorHub(self._heard)
             seat = RecordingSeat(begin.name, recorder, self._context, self)
+            seat.hwm_limit = begin.hwm_limit
             resident = self._resident = _MainResident(seat)
             node = self._node = Node(begin.name, role, begin.number, seat)
             node.is_visitor = bool(begin.talk)
+            node.known_as = begin.known_as
             Life(self, node, seat, [seat.context, *begin.arguments]).live()
             resident.over.set()
             while True:
@@ -256,8 +259,9 @@ class Inside:
             self.say(Tag.REPLY, stack, number)
         elif tag is Tag.SETTLE:
             self._apart(self._settle, number)
-        elif tag is Tag.STOP:
-            self._apart(self._stop)
+        elif tag in (Tag.STOP, Tag.LEAVE) and not self._is_ending:
+            self._is_ending = True
+            self._apart(self._stop, tag is Tag.LEAVE)
 
     def _apart(self, work: Callable[..., None], *arguments: Any) -> None:
         """In a thread, since who hears the harness must not wait for what needs its answers."""
@@ -268,15 +272,18 @@ class Inside:
             proxy.settle(self._resident.seat.recorder, self._begin.stop_timeout_s)
         self.say(Tag.REPLY, None, number)
 
-    def _stop(self) -> None:
+    def _stop(self, is_leaving: bool) -> None:
         """End the node, and this process."""
         try:
-            resident = self._resident
+            resident, timeout_s = self._resident, self._begin.stop_timeout_s
             if resident is not None:
-                resident.seat.stop()
+                if is_leaving:  # In the end the harness has asked for this before.
+                    proxy.settle(resident.seat.recorder, timeout_s)
+                resident.seat.stop(is_leaving=is_leaving)
                 for flag in self.stopping, self.go, self.healed, self.finished:
                     flag.set()
-                end([resident], [self._context], self._hub, self._begin.stop_timeout_s)
+                terminators = [terminate(self._context)]
+                end([resident], [self._context], terminators, self._hub, timeout_s)
         except Exception:
             self.blame(HarnessBug(f"please report this:\n{traceback.format_exc()}"))
         finally:

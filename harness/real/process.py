@@ -79,6 +79,7 @@ class Process:
         has_exited: Whether the process is no more, and all that it wrote was read.
         pid: Its number, once it was forked.
         is_stuck: Whether it has said that it is.
+        is_leaving: Whether it was told to end before the others.
         replies: What it said to questions, by their number.
     """
 
@@ -90,6 +91,7 @@ class Process:
         self.has_ended = False
         self.has_exited = False
         self.is_stuck = False
+        self.is_leaving = False
         self.replies: dict[int, Any] = {}
         self._output = output_of(folder, number, node.name)
         self._taps: dict[int, FarTap] = {}
@@ -100,7 +102,7 @@ class Process:
     @property
     def is_alive(self) -> bool:
         return self._descriptor is not None and not (
-            self.has_ended or self.has_exited or self.node.is_killed
+            self.has_ended or self.has_exited or self.node.is_killed or self.is_leaving
         )
 
     def tap(self, number: int) -> FarTap:
@@ -129,6 +131,11 @@ class Process:
                 death = select.poll()
                 death.register(self._descriptor, select.POLLIN)
                 death.poll(DEATH_MS)
+
+    def leave(self) -> None:
+        """Let it end by itself."""
+        self.is_leaving = True
+        self.say(Tag.LEAVE)
 
     def stall(self) -> None:
         """Let it make no step, and wait until it makes none."""

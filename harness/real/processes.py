@@ -155,6 +155,8 @@ class ProcessesWorld(RealWorld):
                 asks_afresh=self.asks_afresh,
                 has_meddlers=self._chaos is not None and self._chaos.has_meddlers,
                 stop_timeout_s=self._stop_timeout_s,
+                hwm_limit=node.seat.hwm_limit,
+                known_as=node.known_as,
             ),
         )
         if node.is_client and self.load_begun_ns:  # A newcomer.
@@ -214,8 +216,11 @@ class ProcessesWorld(RealWorld):
     def crash(self, name: str) -> None:
         self._living[name].kill()
 
-    def start(self, name: str) -> None:
-        self._restart(self._nodes[name])
+    def leave(self, name: str) -> None:
+        self._living[name].leave()
+
+    def start(self, name: str, *, renamed: bool) -> None:
+        self._restart(self._nodes[name], renamed=renamed)
 
     def stall(self, name: str) -> None:
         self._living[name].stall()
@@ -301,7 +306,11 @@ class ProcessesWorld(RealWorld):
 
     def gone(self, process: Process, status: int | None) -> None:
         node = process.node
-        was_told = self._is_stopping and status is not None and not os.WIFSIGNALED(status)
+        was_told = (
+            (self._is_stopping or process.is_leaving)
+            and status is not None
+            and not os.WIFSIGNALED(status)
+        )
         if status is not None and not node.is_killed and not was_told:
             node.crash = process.tail + death_of(status)
             node.seat.note("crash", text=node.crash)

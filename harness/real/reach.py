@@ -1,6 +1,7 @@
 """What the real worlds let faults do: what is between nodes, or in what they are given.
 
-Of power over a node a thread gives none, since it cannot be ended from outside, nor stopped.
+Of power over a node a thread gives little: it cannot be ended from outside, nor stopped, but its
+context can be terminated.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ from ..faults.scene import Pair, ways_of_messages
 from ..scenario import Scenario
 from .relay import Relay
 
-NEED_NOTHING = frozenset({"noop", "late", "raises", "stranger"})
+NEED_NOTHING = frozenset({"noop", "late", "raises", "stranger", "pressure"})
 
 
 def able(transport: str) -> frozenset[str]:
-    """The kinds that threads can do. Over inproc there are no connections."""
-    return NEED_NOTHING if transport == "inproc" else NEED_NOTHING | NEED_NETWORK
+    """The kinds that threads can do.
+
+    Over inproc there are no connections, and all nodes share one context, which ends as a whole.
+    """
+    return NEED_NOTHING if transport == "inproc" else NEED_NOTHING | NEED_NETWORK | {"leave"}
 
 
 def relayed(scenario: Scenario) -> list[Pair]:
@@ -41,6 +45,7 @@ class RealReach:
 
     Args:
         is_alive: Whether a node runs, by its name.
+        leave: Tells a node to end.
         visit: Begins a new node.
         wake: Lets the conductor look when it is to `tick` again.
         relay: What connections pass through.
@@ -49,11 +54,13 @@ class RealReach:
     def __init__(
         self,
         is_alive: Callable[[str], bool],
+        leave: Callable[[str], None],
         visit: Callable[[str, str, Callable[..., None]], None],
         wake: Callable[[], None],
         relay: Relay,
     ) -> None:
         self.is_alive = is_alive
+        self.leave = leave
         self.visit = visit
         self._wake = wake
         self.slow = relay.slow

@@ -56,9 +56,17 @@ class Resident:
         return "".join(traceback.format_stack(frame)[-STACK_DEPTH:])
 
 
+def terminate(context: zmq.Context[Any]) -> threading.Thread:
+    """Let every call on a context return; the thread ends when its last socket has lingered."""
+    terminator = threading.Thread(target=context.term, name="reqrep-term", daemon=True)
+    terminator.start()
+    return terminator
+
+
 def end(
     residents: Sequence[Resident],
     contexts: Sequence[zmq.Context[Any]],
+    terminators: Sequence[threading.Thread],
     hub: MonitorHub | None,
     timeout_s: float,
 ) -> None:
@@ -67,16 +75,11 @@ def end(
     Args:
         residents: The nodes.
         contexts: Those that were lent to them.
+        terminators: What `terminate` has begun for each of these.
         hub: What listens to their connections.
         timeout_s: How long they may take to return.
     """
     deadline = time.monotonic() + timeout_s
-    terminators = [
-        threading.Thread(target=context.term, name="reqrep-term", daemon=True)
-        for context in contexts
-    ]
-    for terminator in terminators:
-        terminator.start()
     for resident in residents:
         resident.join(max(0.0, deadline - time.monotonic()))
         if resident.thread is not None and not resident.has_ended:

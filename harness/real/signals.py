@@ -23,7 +23,9 @@ class Lives(Protocol):
 
     def crash(self, name: str) -> None: ...
 
-    def start(self, name: str) -> None: ...
+    def leave(self, name: str) -> None: ...
+
+    def start(self, name: str, *, renamed: bool) -> None: ...
 
     def stall(self, name: str) -> None: ...
 
@@ -42,7 +44,7 @@ class ProcessesReach(reach.RealReach):
     """
 
     def __init__(self, lives: Lives, wake: Callable[[], None], relay: Relay) -> None:
-        super().__init__(lives.is_alive, lives.visit, wake, relay)
+        super().__init__(lives.is_alive, lives.leave, lives.visit, wake, relay)
         self.crash = lives.crash
         self.start = lives.start
         self.stall = lives.stall

@@ -18,6 +18,7 @@ import zmq
 
 from ..conduct import START_TIMEOUT_S, STOP_TIMEOUT_S, Progress
 from ..endpoints import private_folder
+from ..errors import MisuseError
 from ..history.recorder import Recorder
 from ..life import Life
 from ..node import Node
@@ -30,7 +31,7 @@ from ..seam.recording import RecordingSeat
 from ..seam.seat import Place
 from ..seam.tap import Tap
 from .reach import ThreadsReach, able
-from .resident import Resident, end
+from .resident import Resident, end, terminate
 from .world import RealWorld
 
 MAX_SOCKETS = 60_000
@@ -66,7 +67,10 @@ class ThreadsWorld(RealWorld):
         self._shared: zmq.Context[Any] | None = None
         self._residents: dict[str, Resident] = {}
         self._hub: MonitorHub | None = None
-        reach = ThreadsReach(self._is_alive, self.visit, self.advanced, self._relay)
+        self._terminators: dict[int, threading.Thread] = {}
+        self._ending = threading.Lock()  # A context is terminated once, by whoever comes first.
+        reach = ThreadsReach(self._is_alive, self._leave, self.visit, self.advanced, self._relay)
+        _check_contexts(scenario)
         self._expect_faults("threads", able, reach)
 
     def run(self) -> None:
@@ -123,7 +127,20 @@ class ThreadsWorld(RealWorld):
 
     def _is_alive(self, name: str) -> bool:
         resident = self._residents.get(name)
-        return resident is not None and resident.thread is not None and not resident.has_ended
+        return (
+            resident is not None
+            and resident.thread is not None
+            and not (resident.has_ended or resident.seat.stopping)
+        )
+
+    def _leave(self, name: str) -> None:
+        """The context of a node ends, and with it the node, while the others go on."""
+        seat = self._residents[name].seat
+        with self._ending:
+            if not seat.stopping:
+                seat.stop(is_leaving=True)
+                (context,) = (one for one in self._contexts if one.underlying == seat.address)
+                self._terminators[seat.address] = terminate(context)
 
     def _has_ended(self, node: Node) -> bool:
         return self._residents[node.name].has_ended
@@ -140,8 +157,23 @@ class ThreadsWorld(RealWorld):
         proxy.settle(self.recorder, self._stop_timeout_s)
         self.recorder.stop()
         residents = list(self._residents.values())
-        for resident in residents:
-            resident.seat.stop()
+        with self._ending:
+            for resident in residents:
+                resident.seat.stop()
         for flag in self.stopping, self.go, self.healed, self.finished:
             flag.set()
-        end(residents, self._contexts, self._hub, self._stop_timeout_s)
+        terminators = [
+            self._terminators.get(context.underlying) or terminate(context)
+            for context in self._contexts
+        ]
+        end(residents, self._contexts, terminators, self._hub, self._stop_timeout_s)
+
+
+def _check_contexts(scenario: Scenario) -> None:
+    """Refuse to end a context that is not of one node alone."""
+    for fault in scenario.faults:
+        if fault.kind == "leave" and str(fault.where[1]).startswith("client-"):
+            raise MisuseError(
+                f"{fault!r}: in the world threads all clients share one context, which ends for all "
+                "of them at once; use the world processes or simulated, or let another node leave"
+            )

@@ -17,7 +17,7 @@ import zmq
 
 from .mixins import plain_recv_multipart, plain_send_multipart, raw_context, raw_socket
 from .seat import Listener, Seat
-from .tap import SNDMORE, Tap, frame_bytes, taps, text_of
+from .tap import HWM_OPTIONS, SNDMORE, Tap, frame_bytes, taps, text_of
 
 if TYPE_CHECKING:
     from ..history.recorder import Recorder
@@ -26,6 +26,9 @@ _send = raw_socket.send
 _recv = raw_socket.recv
 _get = raw_socket.get
 _RCVMORE = int(zmq.RCVMORE)
+
+LINGER_MS = 1000
+"""How long what a node that leaves has sent may linger at most: the end of its context waits for it."""
 
 
 class RecordingListener(Listener, Protocol):
@@ -86,6 +89,9 @@ class RecordingSeat(Seat):
     def begin_socket(
         self, socket: Any, context: Any, kind: int, shadow: int, copy_threshold: int | None
     ) -> Tap:
+        if self.stopping and not shadow:
+            self.met_the_end()
+            raise zmq.ContextTerminated  # By us: where nothing lingers, what is below is gone soon.
         if "asyncio" in sys.modules:
             loop = sys.modules["asyncio"]._get_running_loop()
             if loop is not None:
@@ -93,8 +99,8 @@ class RecordingSeat(Seat):
         raw_socket.__init__(socket, context, kind, shadow=shadow, copy_threshold=copy_threshold)
         return taps[shadow] if shadow else RecordingTap(self, socket)
 
-    def stop(self) -> None:
-        super().stop()
+    def stop(self, *, is_leaving: bool = False) -> None:
+        super().stop(is_leaving=is_leaving)
         for loop in list(self.loops):
             # A future of zmq.asyncio never hears that its context was terminated.
             try:
@@ -106,7 +112,10 @@ class RecordingSeat(Seat):
                 # Now, since a terminated context refuses it, and a close would then linger for
                 # what nobody will take. libzmq keeps this one option as an atomic, so that it
                 # may be set beside a thread that waits in a call.
-                raw_socket.set(socket, zmq.LINGER, 0)
+                if not is_leaving:
+                    raw_socket.set(socket, zmq.LINGER, 0)
+                elif not 0 <= _get(socket, zmq.LINGER) <= LINGER_MS:
+                    raw_socket.set(socket, zmq.LINGER, LINGER_MS)
             except zmq.ZMQError:
                 pass  # Closed, or terminated, meanwhile.
 
@@ -130,6 +139,9 @@ class RecordingTap(Tap):
         self._is_watched = False
         address = raw_socket.underlying.__get__(socket)
         super().__init__(seat, socket, address, zmq.SocketType(_get(socket, zmq.TYPE)).name)
+        if seat.hwm_limit is not None:
+            for option in HWM_OPTIONS:
+                raw_socket.set(socket, option, seat.hwm_limit)
 
     # --- messages -------------------------------------------------------------
 
@@ -203,6 +215,7 @@ class RecordingTap(Tap):
     # --- the rest -------------------------------------------------------------
 
     def set(self, socket: Any, option: int, value: Any) -> None:
+        value = self.limited(option, value)
         raw_socket.set(socket, option, value)
         self.note_option(option, value)
 

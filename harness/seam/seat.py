@@ -48,11 +48,15 @@ class Place:
     Args:
         node: Its name.
         recorder: Where its events go.
+
+    Attributes:
+        hwm_limit: The greatest high-water mark that its sockets may have; None is any.
     """
 
     def __init__(self, node: str, recorder: Recorder) -> None:
         self.node = node
         self.recorder = recorder
+        self.hwm_limit: int | None = None
         self._append = recorder.append
         self._clock = recorder.clock
 
@@ -81,6 +85,7 @@ class Seat(Place, ABC):
     Attributes:
         taps: Its sockets, in the order in which they were made.
         stopping: Whether it was told to end, or has died.
+        is_leaving: Whether it was told to while others go on, so that what it has sent lingers.
     """
 
     def __init__(self, node: str, recorder: Recorder, listener: Listener) -> None:
@@ -88,6 +93,7 @@ class Seat(Place, ABC):
         self.listener = listener
         self.taps: list[Tap] = []
         self.stopping = False
+        self.is_leaving = False
         self._contexts: WeakSet[Any] | None = None  # Each a face of the one that is lent.
         self._eterms = 0
         self._held: list[zmq.Socket[Any]] = []
@@ -146,7 +152,7 @@ class Seat(Place, ABC):
         sockets = (tap.socket() for tap in self.taps)
         return [socket for socket in sockets if socket is not None and not socket.closed]
 
-    def stop(self) -> None:
+    def stop(self, *, is_leaving: bool = False) -> None:
         """The node is told to end, or has died.
 
         Its sockets are held from now on, so that they do not go with the last frame of
@@ -156,14 +162,16 @@ class Seat(Place, ABC):
         self._held = self.open_sockets()
         for context in list(self._contexts or ()):
             context.closed = True
+        self.is_leaving = is_leaving
         self.stopping = True
 
     def close_sockets(self, of: Callable[[Any], bool]) -> None:
-        """Close what the node left open in some threads, without lingering: its run is over."""
+        """Close what the node left open in some threads; it lingers only where others go on."""
+        linger = None if self.is_leaving else 0
         for tap in self.taps:
             socket = tap.socket()
             if socket is not None and not socket.closed and of(tap.thread):
-                socket.close(linger=0)
+                socket.close(linger=linger)
 
 
 _here: ContextVar[Seat | None] = ContextVar("reqrep-seat", default=None)

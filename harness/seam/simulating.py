@@ -25,7 +25,7 @@ from ..simulation.proxy import proxy as _core_proxy
 from . import seat as seats
 from .mixins import plain_recv_multipart, plain_send_multipart, recv_multipart, send_multipart
 from .seat import Listener, Seat
-from .tap import SNDMORE, Tap, frame_bytes, option_name, taps, text_of
+from .tap import HWM_OPTIONS, SNDMORE, Tap, frame_bytes, option_name, taps, text_of
 
 if TYPE_CHECKING:
     from ..history.recorder import Recorder
@@ -136,8 +136,8 @@ class SimulatingSeat(Seat):
         self.refusal = self.refusal or error
         raise error
 
-    def stop(self) -> None:
-        super().stop()
+    def stop(self, *, is_leaving: bool = False) -> None:
+        super().stop(is_leaving=is_leaving)
         self.context.closed = True  # The simulation's to end, like those the program made.
         for loop in self.event_loops:
             loop.cancel_all()
@@ -211,6 +211,9 @@ class SimulatingTap(Tap):
         self._beginner: Task | None = None  # Who has begun the message that is being sent.
         core.tap = self  # type: ignore[attr-defined]
         super().__init__(seat, socket, _new_address(), _TYPE_NAMES[core.type])
+        if seat.hwm_limit is not None:
+            for option in HWM_OPTIONS:
+                core.set(option, seat.hwm_limit)
 
     def _refused(self, call: str, error: SimulatedError) -> zmq.ZMQError:
         self.failed(call, error.errno)
@@ -389,6 +392,7 @@ class SimulatingTap(Tap):
         name = option_name(option)
         if name.startswith(_SECURITY):
             self._refuse_option(name, "security mechanisms are not simulated")
+        value = self.limited(option, value)
         try:
             self.core.set(int(option), value if isinstance(value, bytes) else int(value))
         except SimulatedError as error:

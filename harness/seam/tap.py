@@ -28,6 +28,8 @@ taps: dict[int, Tap] = {}
 
 INPROC = "inproc://"
 
+HWM_OPTIONS = (int(zmq.SNDHWM), int(zmq.RCVHWM))
+
 _OPTION_NAMES = {int(option): option.name for option in zmq.SocketOption}
 
 
@@ -147,6 +149,13 @@ class Tap(ABC):
     def above(self, endpoint: str) -> str:
         """The same endpoint as the program knows it."""
         return endpoint.replace(f"{INPROC}{self._node}/", INPROC, 1)
+
+    def limited(self, option: int, value: Any) -> Any:
+        """A value of an option as the socket below gets it: a fault may keep pipes small."""
+        limit = self.seat.hwm_limit
+        if limit is None or option not in HWM_OPTIONS or not isinstance(value, int):
+            return value
+        return limit if value == 0 or value > limit else value
 
     # --- writing down ---------------------------------------------------------
 

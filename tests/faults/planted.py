@@ -17,8 +17,10 @@ from reqrep import (
     Fleet,
     Hold,
     Late,
+    Leave,
     Partition,
     Pattern,
+    Pressure,
     Promise,
     Raises,
     Report,
@@ -197,6 +199,19 @@ RESTART = Planted(
     "was not answered",
 )
 
+RENAMED = Planted(
+    Restart("worker-0", after_s=0.001, renamed=True, at=0.025),
+    "load-balancing-dealer",
+    {"worker": programs.worker_that_has_a_name},
+    {
+        "worker": programs.worker_that_has_a_name,
+        "broker": programs.broker_that_takes_leave_of_the_dead,
+    },
+    "progress",
+    "was not answered",
+    workload=Workload(6, ClosedLoop(think_time_s=0.05)),
+)
+
 STALL = Planted(
     Stall("server-0", at=Upon("taken", "server-0"), lasts=0.2),
     "req-rep",
@@ -264,7 +279,28 @@ PARTITION = Planted(
     fleet=Fleet(clients=1, workers=2),
 )
 
+LEAVE = Planted(
+    Leave("worker-0"),
+    "load-balancing-dealer",
+    {},
+    {"broker": programs.broker_that_takes_leave_of_the_dead},
+    "progress",
+    "was not answered",
+    fleet=Fleet(clients=1, workers=2),
+)
+
+PRESSURE = Planted(
+    Pressure(1),
+    "dealer-router",
+    {"server": programs.server_that_drops_what_has_no_room},
+    {"server": programs.server_that_waits_for_room},
+    "progress",
+    "was not answered",
+    workload=Workload(12, ClosedLoop(window=4), Sized(120_000)),
+)
+
 PLANTED = (
     DELAY, HOLD, CUT, RESET, CRASH, CRASH_OF_A_CLIENT, RESTART, STALL, LATE, RAISES, STRANGER, SKEW,
     THROTTLE, PARTITION, HALF_OPEN_AT_THE_BINDER, HALF_OPEN_AT_THE_CONNECTOR, PASSING, PASSED,
+    PRESSURE, LEAVE, RENAMED,
 )  # fmt: skip

@@ -223,7 +223,7 @@ class PingsBesideItsRequest(PingsBehindItsRequest):
 
 
 def broker_that_takes_leave_of_the_dead(context: Context, frontend: str, backend: str) -> None:
-    """As `balancing_broker`, but it is told when a worker is gone, and takes the next."""
+    """As `balancing_broker`, but it is told when a worker is gone, and takes the next, or says so."""
     front = context.socket(zmq.ROUTER)
     front.bind(frontend)
     back = context.socket(zmq.ROUTER)
@@ -249,6 +249,8 @@ def broker_that_takes_leave_of_the_dead(context: Context, frontend: str, backend
                 except zmq.ZMQError:
                     continue
                 break
+            else:
+                front.send_multipart([*message[:2], b"nobody is there"])
 
 
 def worker_that_says_ready_again(context: Context, backend: str, handle: Handle) -> None:
@@ -276,6 +278,17 @@ def worker_that_asks_until_it_has_work(context: Context, backend: str, handle: H
             continue
         _, client, empty, *body = socket.recv_multipart()
         patience_ms = None
+        socket.send_multipart([b"", client, empty, *handle(body)])
+
+
+def worker_that_has_a_name(context: Context, backend: str, handle: Handle, name: str) -> None:
+    """As `dealer_worker`, but its routing id is its name."""
+    socket = context.socket(zmq.DEALER)
+    socket.set(zmq.ROUTING_ID, name.encode())
+    socket.connect(backend)
+    socket.send_multipart([b"", READY])
+    while True:
+        _, client, empty, *body = socket.recv_multipart()
         socket.send_multipart([b"", client, empty, *handle(body)])
 
 
@@ -370,3 +383,56 @@ def server_that_lets_go(context: Context, endpoint: str, handle: Handle) -> None
         except zmq.ZMQError as error:
             if error.errno != zmq.EHOSTUNREACH:
                 raise
+
+
+def server_that_tells_its_name(context: Context, endpoint: str, handle: Handle, name: str) -> None:
+    """Adds to each reply what it is called."""
+    socket = context.socket(zmq.REP)
+    socket.bind(endpoint)
+    while True:
+        socket.send_multipart([*handle(socket.recv_multipart()), name.encode()])
+
+
+def server_that_tells_its_marks(context: Context, endpoint: str, handle: Handle) -> None:
+    """Adds to each reply its HWMs, fresh and as it sets them, and how much a pipe of its own takes."""
+    socket = context.socket(zmq.REP)
+    marks = [socket.sndhwm, socket.rcvhwm]
+    for wanted in 0, 5000, 1:
+        socket.sndhwm = wanted
+        marks.append(socket.sndhwm)
+    socket.bind(endpoint)
+    far, near = context.socket(zmq.PAIR), context.socket(zmq.PAIR)
+    far.bind("inproc://far")
+    near.connect("inproc://far")
+    sent = 0
+    while near.poll(0, zmq.POLLOUT):
+        near.send(b"")
+        sent += 1
+    told = b"%d %d, %d %d %d, %d" % (*marks, sent)
+    while True:
+        socket.send_multipart([*handle(socket.recv_multipart()), told])
+
+
+def server_that_drops_what_has_no_room(context: Context, endpoint: str, handle: Handle) -> None:
+    """Answers in batches, and takes a full pipe for a reply that was sent."""
+    _answer_in_batches(context, endpoint, handle, zmq.NOBLOCK)
+
+
+def server_that_waits_for_room(context: Context, endpoint: str, handle: Handle) -> None:
+    """The same, and a reply that finds no room waits for it."""
+    _answer_in_batches(context, endpoint, handle, 0)
+
+
+def _answer_in_batches(context: Context, endpoint: str, handle: Handle, flags: int) -> None:
+    router = context.socket(zmq.ROUTER)
+    router.set(zmq.ROUTER_MANDATORY, 1)  # Without it a full pipe is not even told.
+    router.bind(endpoint)
+    while True:
+        batch = [router.recv_multipart()]
+        while router.poll(20):
+            batch.append(router.recv_multipart())
+        for client, empty, *body in batch:
+            try:
+                router.send_multipart([client, empty, *handle(body)], flags)
+            except zmq.Again:
+                continue

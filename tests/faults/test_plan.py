@@ -20,10 +20,12 @@ from reqrep import (
     Fleet,
     Hold,
     Late,
+    Leave,
     MisuseError,
     Noop,
     OpenLoop,
     Partition,
+    Pressure,
     Promise,
     Raises,
     Reset,
@@ -184,6 +186,9 @@ def test_what_cannot_be_read_is_refused_with_the_way_out(text: str, says: str) -
         (lambda: Partition("worker-0"), "Partition.nodes is 'worker-0'; it must be a tuple or a"),  # type: ignore[arg-type]
         (lambda: Partition((1,)), "a node of Partition.nodes is 1; it must be a str"),  # type: ignore[arg-type]
         (lambda: Throttle(0), "Throttle.bytes_per_s is 0; it must be a whole number, 1 or more"),
+        (lambda: Pressure(0), "Pressure.hwm is 0; it must be a whole number, 1 or more"),
+        (lambda: Pressure(1, at=0.1), "Pressure.at is 0.1; it is in force from before the load"),
+        (lambda: Pressure(1, at=Upon("taken")), "it is in force from before the load"),
         (lambda: Upon("eaten"), "Upon.point is 'eaten'; it must be one of arriving, taken"),
         (lambda: Upon("taken", count=0), "Upon.count is 0"),
         (lambda: Upon("passed", count=0), "Upon.count is 0"),
@@ -229,6 +234,7 @@ def test_a_bad_fault_is_refused_when_it_is_made(make: Any, says: str) -> None:
         ([Restart("client-0")], "a client is not restarted"),
         ([Crash("worker-0"), Stall("worker-0", at=0.1)], "which is dead from 0 s on for good"),
         ([Crash("worker-0"), Crash("worker-0")], "which is dead from 0 s on for good"),
+        ([Leave("worker-0"), Restart("worker-0", at=0.1)], "which is dead from 0 s on for good"),
         (
             [Restart("worker-0", 0.2, at=0.1), Crash("worker-0", at=0.2)],
             "which is dead from 0.1 s on until 0.3 s",
@@ -269,6 +275,10 @@ def test_a_plan_that_cannot_be_carried_out_is_refused(faults: Any, says: str) ->
 def test_a_node_may_be_struck_before_it_dies_and_after_it_has_come_again() -> None:
     plan = Stall("worker-0", at=0.1, lasts=0.1), Restart("worker-0", 0.1, at=0.3)
     assert scenario(Crash("worker-0", at=0.5), *plan).faults
+
+
+def test_what_is_in_force_from_the_start_may_stand_anywhere_in_a_plan() -> None:
+    assert scenario(Crash("worker-0"), Pressure(1, "worker-0")).faults
 
 
 def test_a_bandwidth_by_which_a_body_cannot_arrive_in_time_is_refused() -> None:

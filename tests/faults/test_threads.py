@@ -24,7 +24,13 @@ class Remembers(ThreadsReach):
 
     def __init__(self) -> None:
         relay = Relay([], 0, None, lambda error: None)
-        super().__init__(lambda name: True, lambda *arguments: None, lambda: None, relay)
+        super().__init__(
+            lambda name: True,
+            lambda name: None,
+            lambda *arguments: None,
+            lambda: None,
+            relay,
+        )
         self.is_held = False
         self.mistakes = 0
         self.hold = lambda source, target: self._set(is_held=True)

@@ -17,7 +17,7 @@ from reqrep import Event
 from reqrep.harness.frames import kept
 from reqrep.harness.history.recorder import Recorder
 from reqrep.harness.seam import patches, seat as seats
-from reqrep.harness.seam.recording import RecordingSeat
+from reqrep.harness.seam.recording import LINGER_MS, RecordingSeat
 from reqrep.harness.seam.seat import Seat, seated
 from reqrep.harness.seam.tap import Tap
 from tests.strategies import messages
@@ -336,6 +336,23 @@ class TestWhatElseIsHeard:
         endpoint = one.get_string(zmq.LAST_ENDPOINT)
         assert ("bound", "tcp://127.0.0.1:*", endpoint) in node.listens.told
         assert [event.text for event in node.heard("bind")] == [endpoint]
+
+
+class TestTheEnd:
+    def test_what_a_node_has_sent_lingers_a_while_when_it_leaves_and_not_when_all_end(
+        self, node: Node
+    ) -> None:
+        patient, brisk, curt = (node.socket(zmq.DEALER) for _ in range(3))
+        brisk.linger, curt.linger = 20, 0
+        node.seat.stop(is_leaving=True)
+        assert [each.linger for each in (patient, brisk, curt)] == [LINGER_MS, 20, 0]
+        node.seat.stop()
+        assert [each.linger for each in (patient, brisk, curt)] == [0, 0, 0]
+
+    def test_a_node_that_was_told_to_end_opens_no_more_sockets(self, node: Node) -> None:
+        node.seat.stop()
+        with pytest.raises(zmq.ContextTerminated):
+            node.socket(zmq.DEALER)
 
 
 class TestInstallation:

@@ -14,7 +14,7 @@ from reqrep.harness.simulation.constants import (
     REQ,
 )
 
-from .clauses import clause
+from .clauses import NETWORK, clause
 from .worlds import SpecSocket, World
 
 
@@ -166,6 +166,24 @@ def test_a_reply_to_a_full_peer_returns_at_once(world: World) -> None:
         started = world.now_ms()
         rep.send(b"r" * 100_000)
         assert world.now_ms() - started < 1000
+
+
+@clause("5.4.9", "room for a reply is looked for when its request is taken, not later", on=NETWORK)
+def test_a_reply_finds_room_when_its_request_is_taken_or_never(world: World) -> None:
+    rep, endpoint = world.bound(REP, sndhwm=1)
+    dealer = world.socket(DEALER)
+    dealer.connect(endpoint)
+    for number in b"012345":
+        dealer.send(b"", bytes([number]))
+    world.settle()
+    for _ in range(6):
+        request = rep.recv()
+        world.settle()
+        rep.send(*request)
+    # Each second request is taken before the socket has looked what became of the last reply.
+    for number in b"024":
+        assert dealer.recv() == [b"", bytes([number])]
+    assert dealer.nothing()
 
 
 @clause("5.4.8", "a message without a delimiter that more follows is dropped silently")

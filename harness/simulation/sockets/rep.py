@@ -1,7 +1,8 @@
 """REP: takes a request, keeps its envelope aside, sends the reply back along it.
 
-What happens when is the table `rules.REP`. It is a ROUTER underneath, so a reply goes
-to whoever has the routing id now, and is dropped if that peer is full or gone.
+What happens when is the table `rules.REP`. It is a ROUTER underneath, to which the envelope of
+the reply is sent while the request is taken: so it is then that the reply has a pipe, or finds it
+full, and is dropped in the end, however much room there is by then (measured).
 
 Source: RFC 28 REP-1 to REP-12, zeromq.md 5.4.8 to 5.4.11.
 """
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from .. import constants as c
 from ..constants import EFSM, SimulatedError
-from ..pipe import Message
+from ..pipe import Message, Pipe
 from .router import Router
 from .rules import MALFORMED, OWING, RECEIVE, RECEIVING, REP, REQUEST, SEND
 
@@ -28,15 +29,16 @@ class Rep(Router):
         state: `rules.RECEIVING` or `rules.OWING`.
     """
 
-    __slots__ = ("_asker", "_envelope", "state")
+    __slots__ = ("_envelope", "_obstacle", "_way_back", "state")
 
     type = c.REP
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.state = RECEIVING
-        self._asker = b""
         self._envelope: Message = []
+        self._way_back: Pipe | None = None  # Where the reply goes; None if there was no room.
+        self._obstacle = ""
 
     def _misuse(self, event: str) -> SimulatedError:
         return SimulatedError(EFSM, f"{event} on {self}, which is {self.state}")
@@ -52,7 +54,9 @@ class Rep(Router):
             event = REQUEST if end < len(message) else MALFORMED
             self.state = REP[state, event].next
             if event is REQUEST:
-                self._asker = asker
+                pipe = self.peers.get(asker)
+                self._way_back = pipe if pipe is not None and pipe.is_writable() else None
+                self._obstacle = "full" if pipe is not None and pipe.is_open else "peer lost"
                 self._envelope = message[:end]
                 del message[:end]
                 return message
@@ -78,13 +82,18 @@ class Rep(Router):
 
     def _reply(self, body: Message) -> None:
         """Never waits: a reply for a full or vanished peer is dropped (REP-11, REP-12)."""
-        pipe = self.peers.get(self._asker)
+        pipe, self._way_back = self._way_back, None
         message = self._envelope + body
-        if pipe is not None and pipe.is_writable():
+        if pipe is None:
+            self.drop(self._obstacle, message)
+        elif pipe.is_open:
             pipe.write(message)
         else:
-            is_full = pipe is not None and pipe.is_open
-            self.drop("full" if is_full else "peer lost", message)
+            self.drop("peer lost", message)
+
+    def close(self, linger_ms: int | None = None) -> None:
+        super().close(linger_ms)
+        self._way_back = None
 
     def has_in(self) -> bool:
         return self.state is RECEIVING and super().has_in()
