@@ -141,7 +141,9 @@ def attempt(
     choices = choices or trial.decider.choices(scenario.seed)
     world = SimulatedWorld(scenario, trial.transport, choices)
     # As in any run of this scenario, whatever is judged this time: a replay is the same run.
-    world.asks_afresh = any(each.asks_afresh for each in (*properties, *promised(scenario)))
+    world.asks_afresh = scenario.is_disturbed and any(
+        each.asks_afresh for each in (*properties, *promised(scenario))
+    )
     world.run()
     history = world.recorder.history({})
     verdicts = judge(properties, scenario, history)
