@@ -499,7 +499,6 @@ def test_bytes_cross_as_quickly_as_the_bandwidth_lets_them_and_the_other_way_at_
     near.sendall(data[4_990:])
     far.sendall(b"at once")
     assert received(near, 7) == b"at once"
-    assert not has_something(far) or time.monotonic() - begun >= PACE_S
     assert received(far, 2_500) == data[:2_500]
     assert time.monotonic() - begun >= 0.05
     assert received(far, 2_500) == data[2_500:]
