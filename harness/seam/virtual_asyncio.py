@@ -348,32 +348,22 @@ _IS_TASK_OF_THREAD: bool = sys.version_info >= (3, 14)
 
 def _keep_apart(scheduler: Scheduler) -> None:
     """From now on the tasks of this run each have a running loop of their own."""
-    if "park" in vars(scheduler):
+    if "_switch" in vars(scheduler):
         return
-    park, yield_turn = scheduler.park, scheduler.yield_turn
+    switch = scheduler._switch
 
-    def park_aside(reason: object, deadline_ns: int | None = None) -> bool:
+    def switch_aside(turn_of: Task | None) -> None:
         loop = asyncio._get_running_loop()
         if loop is None:
-            return park(reason, deadline_ns)
-        aside = _set_aside(loop)
-        try:
-            return park(reason, deadline_ns)
-        finally:
-            _take_up(loop, *aside)
-
-    def yield_turn_aside() -> None:
-        loop = asyncio._get_running_loop()
-        if loop is None:
-            yield_turn()
+            switch(turn_of)
             return
         aside = _set_aside(loop)
         try:
-            yield_turn()
+            switch(turn_of)
         finally:
             _take_up(loop, *aside)
 
-    vars(scheduler).update(park=park_aside, yield_turn=yield_turn_aside)
+    vars(scheduler)["_switch"] = switch_aside
 
 
 _swap_current_task: Any = getattr(asyncio_tasks, "_swap_current_task", None)

@@ -50,6 +50,7 @@ from reqrep.harness.faults.stranger import GOOD
 from reqrep.harness.report.data import report_data
 from reqrep.patterns.common import LOSING, Body, Context, Handle
 from reqrep.patterns.req_rep import ReqClient, rep_server
+from tests.simulation.programs import asyncio_server
 
 from .planted import RENAMED, UNHURRIED
 from .programs import (
@@ -307,6 +308,14 @@ def test_a_node_that_stands_still_makes_no_step_while_its_kernel_takes_messages(
     sent = [e.op_in_frames for e in during if e.kind == "send" and e.node == "broker-0"]
     taken = [e.op for e in report.history.of("execute", node="worker-1") if e.time_ns >= ended_ns]
     assert taken[0] in sent
+
+
+def test_a_node_with_an_event_loop_that_stands_still_upon_a_point_has_its_loop_again() -> None:
+    pattern = reqrep.pattern("req-rep").with_roles(server=asyncio_server)
+    plan = (Stall("server-0", at=Upon("replied", "server-0", 2), lasts=0.02),)
+    report = reqrep.run(Scenario(pattern, Fleet(2, 2), SLOW, faults=plan), "simulated")
+    assert report.holds, str(report)
+    assert report.history.of("executed", node="server-0")[-1].time_ns > healed(report).time_ns
 
 
 def test_a_stalled_node_that_crashes_is_dead_and_is_not_resumed() -> None:
