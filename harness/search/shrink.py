@@ -208,7 +208,7 @@ def plans(scenario: Scenario) -> Iterator[Scenario]:
         yield scenario.replace(workload=demand.replace(requests=requests))
     for plainer in _plainer(demand):
         if plainer != demand:
-            yield scenario.replace(workload=plainer)
+            yield from _valid(scenario, workload=plainer)
     for index, fault in enumerate(scenario.faults):
         for smaller in simpler(fault):
             faults = (*scenario.faults[:index], smaller, *scenario.faults[index + 1 :])

@@ -117,6 +117,10 @@ class TestShrinking:
                 broken = attempt(trial, promised(plan)).broken
                 assert broken is None or breach(broken) != breach(least.broken)
 
+    def test_a_plainer_load_that_the_faults_do_not_fit_is_not_tried(self) -> None:
+        scenario = Scenario(reqrep.pattern("req-rep"), faults=(reqrep.Late(1.0),))
+        assert all(plan.demand.timeout_s > 1 for plan in plans(scenario) if plan.faults)
+
     def test_small_plans_never_have_more_of_anything(self) -> None:
         scenario = Scenario(reqrep.pattern("load-balancing"), Fleet(5, 4))
         found = [(plan.nodes.clients, plan.nodes.workers) for plan in small(scenario)]
