@@ -19,13 +19,16 @@ LOSING = GENTLE | {"skew", "cut", "reset", "crash", "restart", "pressure", "leav
 ALWAYS = LOSING | {"stranger", "raises"}
 """Those, a peer that sends odd messages, and a service that raises, which ends its program."""
 
+ANSWERING = GENTLE | {"skew", "stranger"}
+"""The kinds of fault under which every request is answered."""
+
 PROMISED_BY_ALL = (
     Promise("envelope", ALWAYS),
     Promise("reply-identity", ALWAYS),
     Promise("correlation", ALWAYS),
     Promise("one-outcome", ALWAYS),
     Promise("exactly-once", ALWAYS),
-    Promise("progress", GENTLE | {"skew", "stranger"}),
+    Promise("progress", ANSWERING),
     Promise("robustness", LOSING | {"stranger"}),
     Promise("ownership", ALWAYS),
     Promise("shutdown", ALWAYS),
