@@ -21,14 +21,17 @@ LOSING = GENTLE | {
 ALWAYS = LOSING | {"stranger", "raises"}
 """Those, a peer that sends odd messages, and a service that raises, which ends its program."""
 
+ANSWERING = GENTLE | {"skew", "stranger"}
+"""The kinds of fault under which every request is answered."""
+
 PROMISED_BY_ALL = (
     Promise("envelope", ALWAYS),
     Promise("reply-identity", ALWAYS),
     Promise("correlation", ALWAYS),
     Promise("one-outcome", ALWAYS),
     Promise("exactly-once", ALWAYS),
-    Promise("progress", GENTLE | {"skew", "stranger"}),
-    Promise("recovery", GENTLE | {"skew", "stranger"}),
+    Promise("progress", ANSWERING),
+    Promise("recovery", ANSWERING),
     Promise("robustness", LOSING | {"stranger"}),
     Promise("ownership", ALWAYS),
     Promise("shutdown", ALWAYS),
@@ -42,7 +45,7 @@ def promised_but(*others: Promise) -> tuple[Promise, ...]:
     return tuple(promises.values())
 
 
-RECOVERS = Promise("recovery", GENTLE | {"skew", "stranger", "cut", "partition", "restart"})
+RECOVERS = Promise("recovery", ANSWERING | {"cut", "partition", "restart"})
 """Of those whose servers and brokers keep nothing of their peers; a broker that lists its ready
 workers never hears again of one whose request to be listed was lost, or whose reply was. A client
 whose connection is half open never notices, since none of ours has heartbeats: not after a reset."""

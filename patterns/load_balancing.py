@@ -22,7 +22,15 @@ import zmq
 from reqrep.harness.fleet import Fleet
 from reqrep.harness.pattern import Hop, Link, Pattern, Promise, Role
 
-from .common import ALWAYS, NO_BROKER_CRASH, NO_WORKER_CRASH, PROMISED_BY_ALL, Context, Handle
+from .common import (
+    ALWAYS,
+    ANSWERING,
+    NO_BROKER_CRASH,
+    NO_WORKER_CRASH,
+    Context,
+    Handle,
+    promised_but,
+)
 from .req_rep import ReqClient
 
 READY = b"READY"
@@ -99,8 +107,9 @@ PATTERN = Pattern(
         Hop("reply", "backend", "worker", "[C][][body..]", "broker", "[W][][C][][body..]"),
         _FRONTEND_OUT,
     ),
-    promises=(
-        *PROMISED_BY_ALL,
+    promises=promised_but(
+        # Nobody is sent a second message before the first is read.
+        Promise("progress", ANSWERING | {"pressure"}),
         Promise("state-machine", ALWAYS),
         Promise("one-at-a-time", ALWAYS),
         Promise("oldest-ready-first"),

@@ -543,6 +543,13 @@ def test_pressure_on_one_node_is_none_on_another_and_is_there_again_after_a_rest
     assert marks(*again, world="simulated", transport="tcp") == {b"2 2, 2 2 1, 4"}
 
 
+@pytest.mark.parametrize("name", ["load-balancing", "load-balancing-dealer"])
+def test_who_sends_nobody_a_second_message_makes_progress_under_pressure(name: str) -> None:
+    report = run(Pressure(1), pattern=name, workload=Workload(60, bodies=Sized(100_000)))
+    assert report.holds, str(report)
+    assert "progress" in {verdict.property for verdict in report.verdicts}
+
+
 def test_pressure_has_struck_when_a_socket_is_made_which_is_before_the_load() -> None:
     report = run(Pressure(1, "worker-1"))
     assert struck(report).node == "worker-1"
