@@ -103,11 +103,26 @@ def kept(frames: Sequence[bytes]) -> tuple[bytes, ...]:
     return tuple(frames)
 
 
+REMEMBERED_BYTES = 1 << 22
+"""A long frame up to this size is remembered, until another one comes."""
+
+_remembered = b"", b""  # The last long frame, and what was made of it.
+
+
 def _shortened(frame: bytes) -> bytes:
+    # The same frame crosses many sockets, one after the other, and a digest of it takes fifty
+    # times as long as to see that it is the same.
+    global _remembered
+    remembered, shortened = _remembered
+    if remembered == frame:
+        return shortened
     from hashlib import blake2b
 
     digest = blake2b(frame, digest_size=16).hexdigest().encode()
-    return frame[:KEPT_BYTES] + b"... %d bytes, %s" % (len(frame), digest)
+    shortened = frame[:KEPT_BYTES] + b"... %d bytes, %s" % (len(frame), digest)
+    if len(frame) <= REMEMBERED_BYTES:
+        _remembered = frame, shortened
+    return shortened
 
 
 def is_shortened(frame: bytes) -> bool:
