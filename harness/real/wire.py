@@ -180,6 +180,7 @@ class Wire:
                 self._kept.popleft()
             else:
                 self._kept[0] = (due_s, data[sent:])
+                return  # To look again at once would find the few bytes of a microsecond.
 
     def _size_crossed(self, due_s: float, now_s: float, size: int) -> int:
         """How many of so many bytes, which could begin to cross when they were due, have by now."""
