@@ -192,7 +192,7 @@ class Wire:
             self._kept_bytes -= sent
             if sent < len(data):
                 self._kept[0] = (due_s, data[sent:], frames)
-                continue
+                return  # To look again at once would find the few bytes of a microsecond.
             self._kept.popleft()
             if frames and self.way.look is not None and not self._is_target_gone:
                 self.way.look(frames, True)

@@ -20,7 +20,7 @@ from zmq.utils.monitor import recv_monitor_message
 from reqrep import HarnessBug, NodeFailed, ReqrepError
 from reqrep.harness.endpoints import private_folder
 from reqrep.harness.real.relay import Relay
-from reqrep.harness.real.wire import KEPT_BYTES, PACE_S, Way
+from reqrep.harness.real.wire import KEPT_BYTES, PACE_S, Way, Wire
 from reqrep.harness.real.zmtp import BEGINNING_BYTES, COMMAND
 
 from .test_zmtp import GREETING, frame, message
@@ -681,6 +681,23 @@ def test_bytes_cross_as_quickly_as_the_bandwidth_lets_them_and_the_other_way_at_
     assert time.monotonic() - begun >= 0.05
     assert received(far, 2_500) == data[2_500:]
     assert time.monotonic() - begun >= 0.1
+
+
+def test_nobody_waits_in_the_relay_for_bytes_to_cross() -> None:
+    source, near = socket.socketpair()
+    far, target = socket.socketpair()
+    with source, near, far, target:
+        way = Way(A, B, 0)
+        way.bytes_per_s = 1_000_000
+        near.setblocking(False)
+        far.setblocking(False)
+        wire = Wire(way, near, far)
+        source.sendall(bytes(100_000))
+        begun = time.monotonic()
+        wire.read(memoryview(bytearray(100_000)))
+        due = wire.due_s
+        assert due is not None  # What has not yet crossed is for later, and then for a good deal.
+        assert due > begun + PACE_S / 2
 
 
 def test_a_line_that_was_idle_makes_up_for_nothing(stage: Stage) -> None:
