@@ -44,6 +44,9 @@ SMALL_WALKS = 20
 PLAIN = Sized(bytes=1)
 """The body that a shrunk scenario has where any will do."""
 
+THINK_S = 0.001
+"""Virtual seconds: in less all nodes of a small fleet have heard of each other."""
+
 SHORT_TIMEOUT_S = 1.0
 """Virtual seconds: what an op may take in a small run."""
 
@@ -133,7 +136,7 @@ class Shrinker:
         few = [FewDeviations(count, max(10, self.best.decisions)) for count in range(1, FEW + 1)]
         walks: list[Decider] = [RandomWalk(2), RandomWalk(4), *few]
         is_small = best in small(best)
-        if is_small and len(self.best.taken) <= FEW:
+        if is_small and len(best.faults) + len(self.best.taken) <= FEW:
             return False
         return any(
             self._accept(Trial(plan.replace(seed=seed), self.best.trial.transport, decider))
@@ -197,6 +200,8 @@ class Shrinker:
 def plans(scenario: Scenario) -> Iterator[Scenario]:
     """Smaller plans, the greatest steps first."""
     fleet, demand = scenario.nodes, scenario.demand
+    if scenario.is_disturbed:
+        yield undisturbed(scenario)
     for index in range(len(scenario.faults)):
         yield scenario.replace(faults=scenario.faults[:index] + scenario.faults[index + 1 :])
     for clients in _fewer(fleet.clients):
@@ -217,16 +222,39 @@ def plans(scenario: Scenario) -> Iterator[Scenario]:
         yield scenario.replace(seed=seed)
 
 
+def undisturbed(scenario: Scenario) -> Scenario:
+    """The same without faults, and with what is asked afresh as a part of the load.
+
+    That may be what breaks, and then needs no fault, but who asks it.
+    """
+    fleet, demand = scenario.nodes, scenario.demand
+    greater = fleet.replace(clients=fleet.clients + 1)
+    load = demand.replace(requests=demand.requests + greater.clients)
+    return scenario.replace(faults=(), fleet=greater, workload=load)
+
+
 def small(scenario: Scenario) -> list[Scenario]:
     """The plans with no more than a few of everything, the least first."""
+    calm = small(undisturbed(scenario)) if scenario.is_disturbed else []
     fleet, demand = scenario.nodes, scenario.demand
     few = demand.replace(requests=min(FEW, demand.requests))
+    loads = [few]
+    if isinstance(few.arrival, ClosedLoop):
+        # Some need a fleet that is ready before it is asked anything, and what many clients have
+        # open together one has as well, if it pipelines.
+        for arrival in (
+            ClosedLoop(few.arrival.window, THINK_S),
+            ClosedLoop(FEW, few.arrival.think_time_s),
+        ):
+            loads.append(few.replace(arrival=arrival, service=(Constant(),)))
     workers = range(1, min(2, fleet.workers) + 1)
-    return [
+    return calm + [
         plan
+        for load in loads
+        for loaded in _valid(scenario, workload=load)
         for number in (workers if scenario.pattern.is_sizable else [fleet.workers])
         for clients in range(1, min(2, fleet.clients) + 1)
-        for plan in _with_fleet(scenario.replace(workload=few), Fleet(clients, number))
+        for plan in _with_fleet(loaded, Fleet(clients, number))
     ]
 
 

@@ -386,7 +386,8 @@ _PARTING = replace(
         Hop("control", "service", "client", '[]["BYE"]', "server", '[C][]["BYE"]'),
         *reqrep.pattern("dealer-router").hops,
     ),
-    promises=PROMISED_BY_ALL,
+    # SAME_NAME breaks `recovery` as well, and now and then sooner.
+    promises=tuple(p for p in PROMISED_BY_ALL if p.property != "recovery"),
     fleet=Fleet(clients=2, workers=1),
     workload=Workload(requests=20),
     reference="",

@@ -124,7 +124,8 @@ class TestShrinking:
     def test_small_plans_never_have_more_of_anything(self) -> None:
         scenario = Scenario(reqrep.pattern("load-balancing"), Fleet(5, 4))
         found = [(plan.nodes.clients, plan.nodes.workers) for plan in small(scenario)]
-        assert found == [(1, 1), (2, 1), (1, 2), (2, 2)]
+        assert found[:4] == [(1, 1), (2, 1), (1, 2), (2, 2)]
+        assert set(found) == set(found[:4])
         assert all(plan.demand.requests == 3 for plan in small(scenario))
         one_server = dataclasses.replace(
             reqrep.pattern("dealer-router"), roles=_one_server_roles(), reference=""
