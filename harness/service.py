@@ -11,6 +11,7 @@ from hashlib import blake2b
 from typing import Protocol
 
 from .errors import NodeStopped
+from .faults import is_strangers
 from .frames import Body, find_op
 from .workload import Constant, ServiceTime, is_body
 
@@ -22,7 +23,8 @@ class Notes(Protocol):
 
 
 class Service:
-    """The work of one worker.
+    """The work of one worker. What strangers want is done at once: a load is that of its clients,
+    and a pile of theirs would keep everybody waiting long after they have left.
 
     Args:
         service_time: How long it takes. What is drawn depends on the seed and the op
@@ -68,7 +70,7 @@ class Service:
             )
         op = find_op(body[:1]) or ""
         self._note("execute", op)
-        seconds = self._seconds(op)
+        seconds = self._seconds(op) if op or not is_strangers("", body) else 0.0
         if self._meddle is not None:
             seconds += self._meddle()
         if seconds > 0 and self._wait(seconds):
