@@ -209,9 +209,9 @@ def test_who_comes_back_under_its_name_while_the_server_works_is_never_heard_aga
 
 
 def test_what_strangers_leave_behind_keeps_nobody_waiting() -> None:
-    """Found by a search: their messages, each with 0.3 s of work, lay before a newcomer's."""
+    """Found by a search: their messages, each with a second of work, lay before a newcomer's."""
     plan = (Stranger("frontend"), Stranger("frontend"))
-    slow = Workload(2, service=(Constant(0.3),), timeout_s=2)
+    slow = Workload(2, service=(Constant(1.0),), timeout_s=2)
     report = run(*plan, pattern="broker", workload=slow)
     assert recovery(report).outcome == "holds", str(report)
     assert recovery(report).facts == 3
