@@ -232,6 +232,13 @@ class VirtualLoop(_Loop):
         for task in asyncio.all_tasks(self):
             task.cancel()
 
+    def default_exception_handler(self, context: dict[str, Any]) -> None:
+        # A look that zmq.asyncio takes at a new socket comes too late when the node is told to end.
+        seat = _seat()
+        error = context.get("exception")
+        if seat is None or not seat.stopping or getattr(error, "errno", None) != ETERM:
+            super().default_exception_handler(context)
+
     # --- what it makes --------------------------------------------------------
 
     def create_future(self) -> asyncio.Future[Any]:

@@ -79,3 +79,10 @@ def test_it_is_found_in_time_whatever_the_master_seed(planted: Defect) -> None:
 @every_defect
 def test_its_correct_twin_is_not_flagged_in_many_scenarios(planted: Defect) -> None:
     assert hunt(planted.correct, planted, seed=1, scenarios=MOST).found == []
+
+
+def test_the_end_of_a_node_makes_no_noise(caplog: pytest.LogCaptureFixture) -> None:
+    """A callback of zmq.asyncio that came too late was told in a page of traceback."""
+    (planted,) = (each for each in DEFECTS if each.defect == "M15")
+    hunt("M15", planted, seed=2, scenarios=MOST)
+    assert not caplog.records
