@@ -93,7 +93,8 @@ class Driver:
         latencies_ns: Of all of them, from the planned time.
         is_done: Whether all its ops have ended.
         is_through: Whether the fresh one has, too, that comes after faults.
-        open_since_ns: Since when a call of the client has been blocking; None between calls.
+        open_since_ns: Since when a call of the client has been blocking, or would be, since there
+            is no room to send; None between calls.
     """
 
     def __init__(self, scenario: Scenario, number: int, client: Any, stage: Stage) -> None:
@@ -225,6 +226,7 @@ class Driver:
         asked = given_up = 0
         due_ns = next(self._planned) if self._planned else stage.clock() + think_ns
         heard_ns = stage.clock()
+        full_since_ns: int | None = None
         while not stage.stopping:
             now_ns = stage.clock()
             has_room = asked - self.answered - given_up < window
@@ -232,6 +234,8 @@ class Driver:
             # A client that waited for room to send would not read meanwhile, and lose replies
             # at its high-water mark by its own fault.
             can_send = is_due and stage.can_send()
+            full_since_ns = (full_since_ns or now_ns) if is_due and not can_send else None
+            self.open_since_ns = full_since_ns  # As long as a send would block.
             if can_send:
                 op = op_id(self._number, asked)
                 planned_ns = due_ns if self._planned else now_ns
@@ -274,10 +278,10 @@ class Driver:
                 self._receive(outstanding)
                 heard_ns = stage.clock()
                 due_ns = due_ns if self._planned else heard_ns + think_ns
+        self.open_since_ns = None
         while not stage.stopping and stage.poll(stage.clock()):
-            self._receive(
-                outstanding
-            )  # What nobody asked for any more: the properties want to see it.
+            # What nobody asked for any more: the properties want to see it.
+            self._receive(outstanding)
 
     def _send_afresh(self, number: int) -> None:
         stage = self._stage

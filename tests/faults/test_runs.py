@@ -744,3 +744,21 @@ def test_threads_do_what_needs_no_power_over_a_thread() -> None:
         reqrep.pattern("broker"), faults=(Raises(nth=2),), workload=Workload(4, timeout_s=0.2)
     )
     assert "as planned: Raises(nth=2)" in reqrep.run(raising, "threads").history.of("crash")[0].text
+
+
+def never_reads(context: Context, endpoint: str, handle: Handle) -> None:
+    with context.socket(zmq.ROUTER) as socket, context.socket(zmq.PAIR) as nobody:
+        socket.bind(endpoint)
+        nobody.recv()  # Until all ends.
+
+
+@pytest.mark.parametrize("world", ["simulated", "threads"])
+def test_a_pipelining_client_that_finds_no_room_is_given_up_after_the_timeout(world: str) -> None:
+    pattern = reqrep.pattern("dealer-router").with_roles(server=never_reads)
+    workload = Workload(200, ClosedLoop(window=100), Sized(200_000), timeout_s=0.3)
+    scenario = Scenario(pattern, Fleet(1, 1), workload, faults=(Pressure(1),))
+    report = reqrep.run(scenario, world, "tcp")
+    assert report.statistics.ok == 0
+    assert 0 < report.statistics.info < 100
+    (verdict,) = (verdict for verdict in report.verdicts if verdict.property == "one-outcome")
+    assert verdict.outcome == "holds"
