@@ -21,7 +21,7 @@ from .barrier import Barrier, Change, Ear
 from .drive import FRESH_TIMEOUTS, Progressing
 from .endpoints import Endpoints
 from .errors import MisuseError, NodeFailed, ReqrepError
-from .faults import POINTS, Chaos, Points, Reach, Scene, hwm_limit
+from .faults import POINTS, Chaos, Meddling, Points, Reach, Scene, hwm_limit
 from .frames import asker_of
 from .history.recorder import Recorder
 from .life import Flag
@@ -247,7 +247,7 @@ class Conductor(ABC):
                 self._one_way_executed.add(op)
                 self._changed.notify_all()
 
-    def meddle_of(self, node: Node) -> Callable[[], float] | None:
+    def meddle_of(self, node: Node) -> Callable[[], Meddling] | None:
         return partial(self._chaos.meddle, node.name) if self._chaos is not None else None
 
     def made(self, node: Node) -> None:

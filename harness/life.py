@@ -15,6 +15,7 @@ import zmq
 
 from .drive import Driver
 from .errors import NodeStopped, ReqrepError
+from .faults import Meddling
 from .node import Node
 from .scenario import Scenario
 from .seam.seat import Seat, seated
@@ -69,7 +70,7 @@ class Run(Protocol):
     def note_of(self, node: Node) -> Notes:
         """Writes down what the service of a node does."""
 
-    def meddle_of(self, node: Node) -> Callable[[], float] | None:
+    def meddle_of(self, node: Node) -> Callable[[], Meddling] | None:
         """What faults do to the service of a node; None if there are none that do."""
 
     def made(self, node: Node) -> None:

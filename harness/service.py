@@ -11,7 +11,7 @@ from hashlib import blake2b
 from typing import Protocol
 
 from .errors import NodeStopped
-from .faults import is_strangers
+from .faults import Meddling, is_strangers
 from .frames import Body, find_op
 from .workload import Constant, ServiceTime, is_body
 
@@ -32,7 +32,7 @@ class Service:
         seed: The seed of the scenario.
         note: Writes down an event of the worker.
         wait: Waits for so many seconds, and says whether the run is over.
-        meddle: Asked when a request was taken how many seconds longer it takes; it may raise.
+        meddle: Asked when a request was taken what becomes of it; it may raise.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Service:
         seed: int,
         note: Notes,
         wait: Callable[[float], bool],
-        meddle: Callable[[], float] | None = None,
+        meddle: Callable[[], Meddling] | None = None,
     ) -> None:
         self._service_time = service_time
         self._constant_s = service_time.seconds if isinstance(service_time, Constant) else None
@@ -71,12 +71,12 @@ class Service:
         op = find_op(body[:1]) or ""
         self._note("execute", op)
         seconds = self._seconds(op) if op or not is_strangers("", body) else 0.0
-        if self._meddle is not None:
-            seconds += self._meddle()
+        longer_s, is_blank = self._meddle() if self._meddle is not None else Meddling()
+        seconds += longer_s
         if seconds > 0 and self._wait(seconds):
             raise NodeStopped
         self._note("executed", op)
-        return list(body)
+        return [] if is_blank else list(body)
 
     def _seconds(self, op: str) -> float:
         if self._constant_s is not None:

@@ -18,17 +18,19 @@ LOSING = GENTLE | {
     "skew", "cut", "partition", "reset", "crash", "leave", "restart", "pressure",
 }  # fmt: skip
 """The kinds of fault by which, at worst, requests and replies are lost."""
-ALWAYS = LOSING | {"stranger", "raises"}
+WITH_BODIES = LOSING | {"stranger", "raises"}
 """Those, a peer that sends odd messages, and a service that raises, which ends its program."""
+ALWAYS = WITH_BODIES | {"blank"}
+"""Those, and a service of which nothing comes: a reply without a body, which has no op id either."""
 
 ANSWERING = GENTLE | {"skew", "stranger"}
 """The kinds of fault under which every request is answered."""
 
 PROMISED_BY_ALL = (
-    Promise("envelope", ALWAYS),
+    Promise("envelope", WITH_BODIES),
     Promise("reply-identity", ALWAYS),
     Promise("correlation", ALWAYS),
-    Promise("one-outcome", ALWAYS),
+    Promise("one-outcome", WITH_BODIES),
     Promise("exactly-once", ALWAYS),
     Promise("progress", ANSWERING),
     Promise("recovery", ANSWERING),

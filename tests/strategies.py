@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import reqrep
 from reqrep import (
+    Blank,
     Crash,
     Cut,
     Delay,
@@ -146,6 +147,7 @@ faults: st.SearchStrategy[Fault] = st.one_of(
     st.builds(Pressure, st.integers(1, 3), st.none() | _nodes),
     st.builds(lambda by_s, nth: Late(by_s, **nth), st.floats(0.001, 1), _nth),
     st.builds(lambda nth: Raises(**nth), _nth),
+    st.builds(lambda nth: Blank(**nth), _nth),
     st.builds(lambda when: Stranger("frontend", **when), _once),
     st.builds(
         lambda node, by_s, when: Skew(node, by_s, **when),

@@ -8,11 +8,12 @@ plan.py     checks a plan before it runs             parse.py   faults as a pers
 
 from __future__ import annotations
 
+from .blank import Blank
 from .chaos import Chaos
 from .crash import Crash
 from .cut import Cut
 from .delay import Delay
-from .fault import POINTS, WAY_POINTS, Fault, OnService, Upon, kind_of
+from .fault import POINTS, WAY_POINTS, Fault, Meddling, OnService, Upon, kind_of
 from .hold import Hold
 from .late import Late
 from .leave import Leave
@@ -33,7 +34,7 @@ from .throttle import Throttle
 
 AnyFault = (
     Noop | Delay | Hold | Cut | Reset | Crash | Restart | Stall | Late | Raises | Stranger | Skew
-    | Throttle | Partition | Pressure | Leave
+    | Throttle | Partition | Pressure | Leave | Blank
 )  # fmt: skip
 """The kinds as one type, by which JSON is read."""
 
@@ -49,6 +50,7 @@ __all__ = [
     "POINTS",
     "WAY_POINTS",
     "AnyFault",
+    "Blank",
     "Chaos",
     "Crash",
     "Cut",
@@ -57,6 +59,7 @@ __all__ = [
     "Hold",
     "Late",
     "Leave",
+    "Meddling",
     "Noop",
     "OnService",
     "Partition",

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from ..frames import find_op
-from .fault import Fault, OnService, Upon
+from .fault import Fault, Meddling, OnService, Upon
 from .points import KIND_OF, Points, serving_roles
 from .scene import Pair, Scene, node_names
 
@@ -180,8 +180,8 @@ class Chaos:
             for way in self._scene.ways_of_messages(upon.source, upon.target)
         }
 
-    def meddle(self, node: str) -> float:
-        """The service of a node begins with a request: how many seconds longer it takes.
+    def meddle(self, node: str) -> Meddling:
+        """The service of a node begins with a request: what becomes of it.
 
         Raises:
             RuntimeError: A fault says so.
@@ -196,11 +196,13 @@ class Chaos:
                         due.append(entry)
             for entry in due:
                 self._armed.remove(entry)
-        longer_s = 0.0
+        longer_s, is_blank = 0.0, False
         for number, fault in due:
             self._tell(number, fault, node)
-            longer_s += fault.meddle()
-        return longer_s
+            meddling = fault.meddle()
+            longer_s += meddling.longer_s
+            is_blank |= meddling.is_blank
+        return Meddling(longer_s, is_blank)
 
     def _shown_by(self, row: tuple[Any, ...]) -> list[tuple[int, Fault]]:
         with self._lock:

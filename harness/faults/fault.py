@@ -10,7 +10,7 @@ To add a kind, copy `noop.py`, and put the class into `__init__.py`.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import msgspec
 
@@ -227,6 +227,18 @@ class Lasting(Fault, frozen=True, kw_only=True):
         return self.lasts
 
 
+class Meddling(NamedTuple):
+    """What a fault does to one piece of work.
+
+    Args:
+        longer_s: How many seconds longer it takes.
+        is_blank: Whether nothing comes of it, an empty body.
+    """
+
+    longer_s: float = 0.0
+    is_blank: bool = False
+
+
 class OnService(Fault, frozen=True, kw_only=True):
     """The base of faults in the service of a worker: they strike one request that it takes.
 
@@ -243,6 +255,6 @@ class OnService(Fault, frozen=True, kw_only=True):
                 "by nth, and from when on by at, in seconds"
             )
 
-    def meddle(self) -> float:
-        """How many seconds longer the service takes; or it raises."""
+    def meddle(self) -> Meddling:
+        """What becomes of the request; or it raises."""
         raise NotImplementedError

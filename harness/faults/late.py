@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..values import require_more_than_0
-from .fault import OnService
+from .fault import Meddling, OnService
 
 
 class Late(OnService, frozen=True, tag="late"):
@@ -26,5 +26,5 @@ class Late(OnService, frozen=True, tag="late"):
         super().__post_init__()
         require_more_than_0("Late.by_s", self.by_s)
 
-    def meddle(self) -> float:
-        return self.by_s
+    def meddle(self) -> Meddling:
+        return Meddling(longer_s=self.by_s)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .fault import OnService
+from .fault import Meddling, OnService
 
 
 class Raises(OnService, frozen=True, tag="raises"):
@@ -19,5 +19,5 @@ class Raises(OnService, frozen=True, tag="raises"):
     node: str | None = None
     nth: int = 1
 
-    def meddle(self) -> float:
+    def meddle(self) -> Meddling:
         raise RuntimeError(f"the service raises, as planned: {self!r}")

@@ -23,6 +23,7 @@ from typing import Any, NoReturn
 import zmq
 
 from ..errors import HarnessBug, ReqrepError
+from ..faults import Meddling
 from ..frames import find_op
 from ..history.recorder import Recorder, Row
 from ..life import Life
@@ -294,14 +295,14 @@ class Inside:
     def note_of(self, node: Node) -> Notes:
         return node.seat.note
 
-    def meddle_of(self, node: Node) -> Callable[[], float] | None:
+    def meddle_of(self, node: Node) -> Callable[[], Meddling] | None:
         return self._meddle if self._begin.has_meddlers else None
 
-    def _meddle(self) -> float:
-        seconds, raised = self.ask(Tag.MEDDLE)
+    def _meddle(self) -> Meddling:
+        meddling, raised = self.ask(Tag.MEDDLE)
         if raised is not None:
             raise RuntimeError(raised)
-        return float(seconds)
+        return Meddling(*meddling)
 
     def made(self, node: Node) -> None:
         self.say(Tag.MADE)

@@ -22,6 +22,7 @@ from .. import errors
 from ..conduct import START_TIMEOUT_S, STOP_TIMEOUT_S, Progress
 from ..endpoints import private_folder
 from ..errors import HarnessBug, MisuseError, NodeFailed
+from ..faults import Meddling
 from ..history.event import OUTCOMES
 from ..history.recorder import Recorder, Row
 from ..node import Node
@@ -297,12 +298,12 @@ class ProcessesWorld(RealWorld):
             process.has_ended = True
             self.advanced()
 
-    def _meddle(self, node: Node) -> tuple[float, str | None]:
+    def _meddle(self, node: Node) -> tuple[Meddling, str | None]:
         assert self._chaos is not None
         try:
             return self._chaos.meddle(node.name), None
         except RuntimeError as error:
-            return 0.0, str(error)
+            return Meddling(), str(error)
 
     def gone(self, process: Process, status: int | None) -> None:
         node = process.node

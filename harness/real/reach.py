@@ -18,7 +18,7 @@ from ..faults.scene import Pair, ways_of_messages
 from ..scenario import Scenario
 from .relay import Relay
 
-NEED_NOTHING = frozenset({"noop", "late", "raises", "stranger", "pressure"})
+NEED_NOTHING = frozenset({"noop", "late", "raises", "blank", "stranger", "pressure"})
 
 
 def able(transport: str) -> frozenset[str]:

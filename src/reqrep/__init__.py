@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         ReqrepError as ReqrepError,
     )
     from .harness.faults import (
+        Blank as Blank,
         Crash as Crash,
         Cut as Cut,
         Delay as Delay,
@@ -91,6 +92,7 @@ _HOMES = {
         "ReqrepError",
     ),
     "faults": (
+        "Blank",
         "Crash",
         "Cut",
         "Delay",

@@ -8,6 +8,7 @@ from typing import Any
 
 import reqrep
 from reqrep import (
+    Blank,
     ClosedLoop,
     Constant,
     Crash,
@@ -240,6 +241,15 @@ RAISES = Planted(
     "owes a reply",
 )
 
+BLANK = Planted(
+    Blank(nth=2),
+    "req-rep",
+    {},
+    {"server": programs.server_that_answers_for_its_service},
+    "robustness",
+    "server-0 raised",
+)
+
 STRANGER = Planted(
     Stranger("frontend", at=0.01),
     "load-balancing",
@@ -302,5 +312,5 @@ PRESSURE = Planted(
 PLANTED = (
     DELAY, HOLD, CUT, RESET, CRASH, CRASH_OF_A_CLIENT, RESTART, STALL, LATE, RAISES, STRANGER, SKEW,
     THROTTLE, PARTITION, HALF_OPEN_AT_THE_BINDER, HALF_OPEN_AT_THE_CONNECTOR, PASSING, PASSED,
-    PRESSURE, LEAVE, RENAMED,
+    PRESSURE, LEAVE, RENAMED, BLANK,
 )  # fmt: skip

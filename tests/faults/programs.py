@@ -349,16 +349,16 @@ def server_that_logs_and_goes_on(context: Context, endpoint: str, handle: Handle
 
 
 def server_that_answers_for_its_service(context: Context, endpoint: str, handle: Handle) -> None:
-    """After an exception of the service it sends a reply that says so."""
+    """After an exception of the service, or when nothing came of it, it sends a reply that says so."""
     socket = context.socket(zmq.REP)
     socket.bind(endpoint)
     while True:
-        body = socket.recv_multipart()
+        asked = socket.recv_multipart()
         try:
-            body = handle(body)
+            body = handle(asked)
         except RuntimeError:
-            body = [*body, b"failed"]
-        socket.send_multipart(body)
+            body = []
+        socket.send_multipart(body or [*asked, b"failed"])
 
 
 def server_that_insists(context: Context, endpoint: str, handle: Handle) -> None:

@@ -44,6 +44,7 @@ def test_the_mended_program_is_said_to_be_fixed(path: Path, tmp_path: Path) -> N
 
 REAL = {
     "threads": (
+        "blank",
         "cut",
         "delay",
         "hold",
