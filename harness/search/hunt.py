@@ -7,13 +7,15 @@ one process makes it or eight.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from functools import cache
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 
 import msgspec
 
@@ -208,7 +210,16 @@ def _prepare(path: list[str], name: PatternName, limits: Limits, names: tuple[st
     sys.path[:] = path
     # Ctrl-C is for the process that the user sees; it ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, name="reqrep-parent", daemon=True).start()
     _searched = name, limits, names
+
+
+def _end_with_parent() -> None:
+    """Nobody waits for what a search finds that was killed."""
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 @cache

@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -111,28 +112,42 @@ class TestSearch:
 
     @pytest.mark.parametrize("jobs", ["1", "2"])
     def test_ctrl_c_ends_a_search_and_its_processes(self, tmp_path: Path, jobs: str) -> None:
-        (tmp_path / "marking.py").write_text(
-            "from pathlib import Path\n"
-            "def body(client, number):\n"
-            f"    Path({str(tmp_path / 'mark')!r}).touch()\n"
-            "    return b'x'\n"
-        )
-        process = subprocess.Popen(
-            [sys.executable, "-m", "reqrep", "search", "load-balancing", "--minutes", "10",
-             "--jobs", jobs, "--body", "marking:body", "--out", str(tmp_path)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([f"{ROOT}/src", str(tmp_path)])},
-        )  # fmt: skip
-        try:
-            assert soon((tmp_path / "mark").exists)  # The first scenario has begun.
+        with _searching(tmp_path, jobs) as process:
             process.send_signal(signal.SIGINT)
             _, err = process.communicate(timeout=30)
-        finally:
-            process.kill()
         assert process.returncode == EXIT_INTERRUPTED, err
         assert "stopped by Ctrl-C" in err
         assert "Traceback" not in err
         assert soon(lambda: not _is_anybody_left(process.pid))
+
+    @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+    def test_no_process_of_a_search_outlives_it(self, tmp_path: Path, how: signal.Signals) -> None:
+        with _searching(tmp_path, "2") as process:
+            process.send_signal(how)
+            process.wait(timeout=30)
+        assert soon(lambda: not _is_anybody_left(process.pid))
+
+
+@contextmanager
+def _searching(folder: Path, jobs: str) -> Iterator[subprocess.Popen[str]]:
+    """A search in a session of its own, whose first scenario has begun."""
+    (folder / "marking.py").write_text(
+        "from pathlib import Path\n"
+        "def body(client, number):\n"
+        f"    Path({str(folder / 'mark')!r}).touch()\n"
+        "    return b'x'\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-m", "reqrep", "search", "load-balancing", "--minutes", "10",
+         "--jobs", jobs, "--body", "marking:body", "--out", str(folder)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([f"{ROOT}/src", str(folder)])},
+    ) as process:  # fmt: skip
+        try:
+            assert soon((folder / "mark").exists)
+            yield process
+        finally:
+            process.kill()
 
 
 def soon(holds: Callable[[], bool], timeout_s: float = 30) -> bool:
