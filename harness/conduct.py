@@ -365,8 +365,7 @@ class Conductor(ABC):
         """A client more than the fleet has, which has not met anybody before."""
         role = self.pattern.role("client")
         name = f"{role.name}-{number}"
-        newcomer = Node(name, role, number, self._make_seat(name, role))
-        self._nodes[name] = newcomer
+        newcomer = self._nodes[name] = self._new_node(name, role, number)
         self._begin(newcomer)
         return newcomer
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from .history import History
 from .lens import Lens
-from .pattern import Pattern
 from .scenario import Scenario
 
 
@@ -73,15 +72,17 @@ def statistics_of(history: History, scenario: Scenario) -> Statistics:
         seconds=seconds,
         ops_per_second=outcomes["ok"] / seconds if seconds else 0.0,
         latency_ms=Latency(*in_ms),
-        messages=_messages(history, scenario.pattern),
+        messages=_messages(history, scenario),
     )
 
 
-def _messages(history: History, pattern: Pattern) -> dict[str, HopCount]:
+def _messages(history: History, scenario: Scenario) -> dict[str, HopCount]:
     """Messages at either end of each hop, in the order in which the pattern declares them."""
     sent: Counter[str] = Counter()
     received: Counter[str] = Counter()
-    for event, end, _ in Lens(pattern).readings(history):
-        if end is not None and end.hop is not None:
+    pattern = scenario.pattern
+    for event, end, op in Lens(pattern).readings(history):
+        is_of_the_load = op is None or not scenario.is_fresh(op)
+        if end is not None and end.hop is not None and is_of_the_load:
             (sent if event.kind == "send" else received)[end.hop.title] += 1
     return {hop.title: HopCount(sent[hop.title], received[hop.title]) for hop in pattern.hops}

@@ -11,6 +11,7 @@ class Noop(Lasting, frozen=True, tag="noop"):
 
     summary = "nothing goes wrong; the history says when"
     example = "noop:at=0.5"
+    # Not to be copied, unless the new kind does nothing either that one may have to recover from.
     keeps_back = False
     disturbs = False
 

@@ -88,8 +88,7 @@ class Wire:
 
     __slots__ = (
         "_bytes", "_capacity", "_crossing", "_in_flight", "_is_armed", "_scheduler", "_shown",
-        "connection",
-        "is_stuck", "source", "target", "way",
+        "connection", "is_stuck", "source", "target", "way",
     )  # fmt: skip
 
     def __init__(

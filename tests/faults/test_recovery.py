@@ -20,6 +20,7 @@ from reqrep import (
     Fleet,
     Hold,
     Late,
+    Pressure,
     Promise,
     Report,
     Scenario,
@@ -164,7 +165,21 @@ def test_fresh_requests_come_when_the_load_is_over_and_all_is_healed() -> None:
 
 
 def test_fresh_requests_are_no_part_of_the_load() -> None:
-    assert run(HELD).statistics.ok == 6
+    figures = run(HELD).statistics
+    assert figures.ok == 6
+    assert {(count.sent, count.received) for count in figures.messages.values()} == {(6, 6)}
+
+
+def test_what_is_wrong_from_the_start_is_wrong_for_a_newcomer_too() -> None:
+    marks = []
+
+    class TellsItsMark(ReqClient):
+        def __init__(self, context: Context, endpoints: list[str]) -> None:
+            super().__init__(context, endpoints)
+            marks.append(self.socket.get(zmq.SNDHWM))
+
+    run(Pressure(1), pattern="req-rep", client=TellsItsMark)
+    assert marks == [1, 1, 1]
 
 
 def test_a_client_that_is_stuck_makes_none_and_a_newcomer_does() -> None:
