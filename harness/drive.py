@@ -31,6 +31,12 @@ from .workload import NS_PER_S, ClosedLoop, is_body, planned_times
 FULL_NS = 1_000_000
 """How long a driver reads before it asks again whether there is room to send, in nanoseconds."""
 
+OPEN_AT_MOST = 500
+"""How many requests a pipelining client has open at a time, whatever its window or its pace.
+
+As many replies find room however long the machine lets the client wait: a pipe takes 1000 messages
+by default, and who fills it may have learnt nothing of the last 499 that were read (`compute_lwm`
+in libzmq's pipe.cpp). With more open a ROUTER throws replies away, by no fault of those judged."""
 
 FRESH_TIMEOUTS = 3
 """How many time-outs of an op long a client asks afresh before it is given up for lost."""
@@ -214,6 +220,7 @@ class Driver:
         stage = self._stage
         arrival = self._workload.arrival
         window = arrival.window if isinstance(arrival, ClosedLoop) else self._count
+        window = min(window, OPEN_AT_MOST)
         think_ns = self._think_ns()
         bodies = islice(self._bodies, self._count)
         addressee = self._addressee(self._number, self._clients)

@@ -8,6 +8,10 @@ when the system is slow. *Open loop* clients ask at planned times whatever comes
 back, and their latency counts from the planned time: a stall that kept a request
 from leaving is part of what its user waited (coordinated omission, as Gil Tene
 named it and wrk2 measures it).
+
+Whatever is planned, a client has at most 500 requests open: a socket holds some 1000
+messages, and with more on the way a ROUTER may throw replies away while the machine
+lets the client wait. More at once takes more clients.
 """
 
 from __future__ import annotations
@@ -46,8 +50,8 @@ class ClosedLoop(Value, frozen=True, tag="closed-loop"):
     """Ask again when a reply has made room in the window.
 
     Args:
-        window: Requests that one client keeps open; more than 1 needs a client
-            that can pipeline.
+        window: Requests that one client keeps open, 500 at most; more than 1 needs a
+            client that can pipeline.
         think_time_s: Pause between a reply and the next request, in seconds.
     """
 

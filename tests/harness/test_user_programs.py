@@ -6,6 +6,7 @@ import asyncio
 import sys
 import threading
 from functools import partial
+from itertools import accumulate
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ import zmq.devices
 
 import reqrep
 from reqrep import ClosedLoop, Constant, Fleet, MisuseError, OpenLoop, Scenario, Sized, Workload
+from reqrep.harness.drive import OPEN_AT_MOST
+from reqrep.harness.faults import Stall
 from reqrep.patterns.common import Body, Context, Handle
 from reqrep.patterns.dealer_router import DealerClient
 from reqrep.patterns.req_rep import ReqClient
@@ -193,6 +196,17 @@ def test_a_flood_loses_no_replies_by_the_fault_of_its_driver(name: str, arrival:
     broken = [verdict for verdict in report.of("broken") if verdict.property != "head-of-line"]
     assert not broken, str(report)
     assert report.statistics.ok == 5000
+
+
+def test_a_client_that_stands_still_in_a_flood_loses_no_replies() -> None:
+    bursts, work = reqrep.Bursts(size=3000), Constant(0.001)
+    workload = Workload(6000, arrival=bursts, service=(work,), timeout_s=20)
+    stall = Stall("client-0", at=0.01, lasts=5)
+    scenario = Scenario(reqrep.pattern("dealer-router"), Fleet(2, 1), workload, faults=(stall,))
+    report = reqrep.run(scenario, "simulated", "inproc")
+    assert report.statistics.ok == 6000, str(report)
+    steps = [{"invoke": 1, "ok": -1}.get(event.kind, 0) for event in report.history]
+    assert max(accumulate(steps)) == 2 * OPEN_AT_MOST
 
 
 class StuckSender(DealerClient):
