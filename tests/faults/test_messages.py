@@ -185,12 +185,15 @@ BETWEEN = {
 }
 
 
-def got(report: Report, node: str) -> list[str | None]:
-    return [find_op(event.frames) for event in report.history.of("recv", node=node)]
+def got(report: Report, node: str) -> list[str]:
+    """What came to a node of the load; who asks first afterwards, an old client or a newcomer, is open."""
+    found = [find_op(event.frames) for event in report.history.of("recv", node=node)]
+    return [op for op in found if op is not None and not report.scenario.is_fresh(op)]
 
 
 def outcomes(report: Report) -> dict[str, str | None]:
-    return {name: op.outcome for name, op in report.history.ops.items()}
+    ops = report.history.ops
+    return {name: op.outcome for name, op in ops.items() if not report.scenario.is_fresh(name)}
 
 
 QUICK = {
