@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import zmq
 from zmq.backend import Context as RawContext, Socket as RawSocket
 
+from ..errors import NodeStopped
 from . import seat as seats
 from .tap import Tap, taps
 
@@ -242,8 +243,15 @@ def start(self: threading.Thread) -> None:
         run = self.run
 
         def run_seated() -> None:
+            # What the end of a run does to a thread is no error that a program must catch.
             with seats.seated(seat):
-                run()
+                try:
+                    run()
+                except NodeStopped:
+                    pass
+                except zmq.ContextTerminated:
+                    if not seat.stopping:
+                        raise
 
         self.run = run_seated  # type: ignore[method-assign]
     real_start(self)

@@ -254,6 +254,34 @@ def test_a_side_channel_does_not_wake_a_client_for_a_reply() -> None:
     assert report.holds, str(report)
 
 
+def server_with_careless_threads(context: Context, endpoint: str, handle: Handle) -> None:
+    """One works when the run ends, one waits for a message that never comes."""
+    reading = threading.Thread(target=_read_nothing, args=(context,))
+    working = threading.Thread(target=handle, args=([b"work"],))
+    reading.start()
+    working.start()
+    server_that_exits(context, endpoint, lambda body: body)
+
+
+def _read_nothing(context: Context) -> None:
+    with context.socket(zmq.PULL) as socket:
+        socket.bind("inproc://nothing")
+        socket.recv()
+
+
+@pytest.mark.parametrize("world", ["threads", "simulated"])
+def test_threads_that_the_end_of_a_run_ends_print_no_tracebacks(
+    world: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", printed.append)
+    pattern = reqrep.pattern("req-rep").with_roles(server=server_with_careless_threads)
+    workload = Workload(3, service=(Constant(60),))
+    reqrep.run(Scenario(pattern, Fleet(1, 1), workload), world)
+    _wait_for_threads()
+    assert [str(hook.exc_type) for hook in printed] == []
+
+
 class AnswersBytes(ReqClient):
     def call(self, body: Body) -> Body:
         reply: Any = super().call(body)[0]
