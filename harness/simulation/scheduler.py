@@ -456,6 +456,7 @@ class Scheduler:
 
         Raises:
             HarnessBug: A timer's callback raised, or this is called inside a task.
+            KeyboardInterrupt: Ctrl-C came while a timer rang.
         """
         if self.current is not None:
             raise HarnessBug("run() was called by a task; it belongs to the hub")
@@ -469,6 +470,8 @@ class Scheduler:
                 self.current.greenlet.switch()
             if self._failure is not None:
                 failure, self._failure = self._failure, None
+                if isinstance(failure, KeyboardInterrupt):
+                    raise failure
                 raise HarnessBug(f"a timer failed at {self.now_ns} ns: {failure!r}") from failure
             if not self._ended:
                 return self._outcome()  # Whoever had the turn last found nobody to give it to.

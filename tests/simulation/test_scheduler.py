@@ -161,6 +161,17 @@ def test_an_error_in_a_timer_is_a_bug_of_ours() -> None:
         scheduler.run()
 
 
+def test_ctrl_c_while_a_timer_rings_is_no_bug_of_ours() -> None:
+    scheduler = Scheduler(Choices())
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    scheduler.call_later(1, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        scheduler.run()
+
+
 def test_a_stopped_run_goes_on_where_it_was() -> None:
     scheduler = Scheduler(Choices())
     order: list[Any] = []
