@@ -32,6 +32,7 @@ from reqrep import (
 from reqrep.harness.faults import KINDS
 from reqrep.patterns.common import Body, Context, Handle
 from reqrep.patterns.req_rep import ReqClient
+from tests.steadily import steadily
 
 
 class GivesUp(ReqClient):
@@ -211,13 +212,15 @@ def test_who_comes_back_under_its_name_while_the_server_works_is_never_heard_aga
     world: str, transport: str
 ) -> None:
     """Found by a search of our own pattern, which therefore does not promise it."""
-    report = run(
-        Cut(at=Upon("taken"), lasts=0.05),
-        pattern="custom-router-table",
-        world=world,
-        transport=transport,
-        clients=1,
-        workload=Workload(1, service=(Constant(0.4),), timeout_s=0.6),
+    report = steadily(
+        lambda: run(
+            Cut(at=Upon("taken"), lasts=0.05),
+            pattern="custom-router-table",
+            world=world,
+            transport=transport,
+            clients=1,
+            workload=Workload(1, service=(Constant(0.4),), timeout_s=0.6),
+        )
     )
     assert recovery(report).outcome == "broken", str(report)
     assert "asked on an old connection" in recovery(report).reason

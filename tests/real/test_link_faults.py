@@ -37,6 +37,7 @@ from reqrep.patterns.common import Body, Context
 from reqrep.patterns.req_rep import ReqClient
 from tests.faults.planted import PLANTED, Planted
 from tests.faults.programs import AsksAround
+from tests.steadily import steadily
 
 MS = 1_000_000
 REQUESTS = {"delay": 5, "hold": 2, "cut": 8, "reset": 4, "throttle": 1, "partition": 4}
@@ -65,7 +66,7 @@ def run_planted(
     kind = planted.fault.kind
     requests, timeout_s = REQUESTS[kind], TIMEOUTS_S.get(kind, 0.4)
     scenario = planted.scenario(programs, *faults, requests=requests, timeout_s=timeout_s)
-    return reqrep.run(scenario, "threads", transport)
+    return steadily(lambda: reqrep.run(scenario, "threads", transport))
 
 
 def run(*faults: Fault, pattern: str = "load-balancing", **fields: Any) -> Report:
