@@ -348,13 +348,16 @@ class Conductor(ABC):
         """All is whole again: each client that can still ask does so until it is answered, and so
         does a newcomer, on connections of its own."""
         number = self.scenario.nodes.clients
+        newcomers = []
         if self.pattern.addressee(number, number) == number:
-            clients.append(self._welcome(number))
+            newcomers.append(self._welcome(number))
         with self._changed:
             if any(fault.breaks for fault in self.scenario.faults):
                 self._pause(RECONNECT_S)
             self._healed_ns = self.clock()
             asking = [node for node in clients if node.driver is None or node.driver.is_done]
+            asking += newcomers  # However far they are: in threads they have only begun.
+            clients += newcomers
             self.healed.set()
             while any(map(self._is_asking, asking)):
                 if self._error is not None:
