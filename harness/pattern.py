@@ -146,6 +146,21 @@ class Promise:
         object.__setattr__(self, "under", frozenset(self.under))
 
 
+@dataclass(frozen=True)
+class Membership:
+    """By what a broker knows its workers, as it sees them on the link where it gives them work.
+
+    Args:
+        joins: The last frame of the control message by which a worker says that it is there and free.
+        silence_s: How long after the last message of a worker it may still be given work, in
+            seconds: the time after which it counts as dead, and what it takes to notice. None is
+            for ever.
+    """
+
+    joins: bytes
+    silence_s: float | None = None
+
+
 def asker(client: int, clients: int) -> int | None:
     """The usual addressee of a reply: the client that asked."""
     return client
@@ -166,6 +181,7 @@ class Pattern:
         source: Chapter, RFC or file that the pattern comes from.
         addressee: Which client, by number, gets the reply to the request of client `n`
             of so many; None where nobody gets one, so that an op ends when it is sent.
+        membership: By what its broker knows its workers; None where all get work who connect.
         fleet, workload: What is run when nobody says otherwise; they exercise what
             the pattern promises.
         reference: How `reqrep.pattern()` finds it again, if not by its name.
@@ -184,6 +200,7 @@ class Pattern:
     does_not_survive: tuple[str, ...] = ()
     source: str = ""
     addressee: Callable[[int, int], int | None] = asker
+    membership: Membership | None = None
     fleet: Fleet = Fleet()
     workload: Workload = Workload()
     reference: str = ""

@@ -38,13 +38,13 @@ PROMISED_BY_ALL = (
     Promise("ownership", ALWAYS),
     Promise("shutdown", ALWAYS),
 )
-"""What every pattern of ours promises; none asks again, so a lost message leaves its op open."""
+"""What patterns of ours promise that ask once, so that a lost message leaves its op open."""
 
 
-def promised_but(*others: Promise) -> tuple[Promise, ...]:
-    """The same, with some promises in place of those of their name, or beside them."""
+def promised_but(*others: Promise, without: tuple[str, ...] = ()) -> tuple[Promise, ...]:
+    """The same, with some promises in place of those of their name, or beside them, or without."""
     promises = {promise.property: promise for promise in (*PROMISED_BY_ALL, *others)}
-    return tuple(promises.values())
+    return tuple(promise for name, promise in promises.items() if name not in without)
 
 
 RECOVERS = Promise("recovery", ANSWERING | {"cut", "partition", "restart"})

@@ -20,7 +20,7 @@ from dataclasses import replace
 import zmq
 
 from reqrep.harness.fleet import Fleet
-from reqrep.harness.pattern import Hop, Link, Pattern, Promise, Role
+from reqrep.harness.pattern import Hop, Link, Membership, Pattern, Promise, Role
 
 from .common import (
     ALWAYS,
@@ -111,9 +111,11 @@ PATTERN = Pattern(
         # Nobody is sent a second message before the first is read.
         Promise("progress", ANSWERING | {"pressure"}),
         Promise("state-machine", ALWAYS),
+        Promise("membership", ALWAYS),
         Promise("one-at-a-time", ALWAYS),
         Promise("oldest-ready-first"),
     ),
+    membership=Membership(joins=READY),
     does_not_survive=(
         NO_WORKER_CRASH,
         "A worker that died while it was ready stays listed and swallows one request.",

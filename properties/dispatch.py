@@ -11,6 +11,7 @@ from reqrep.harness.property import Checker, Property
 from reqrep.harness.scenario import Scenario
 
 MS = 1_000_000
+NS_PER_S = 1000 * MS
 
 HELD_UP_MS = 250
 """A request that lies unread for longer, while its server works on another, is held up.
@@ -22,11 +23,41 @@ PAUSES = 64
 """How many pauses of the machine are kept; those before matter to no request that is open."""
 
 
+class MachinePauses:
+    """When the machine stood still, as a real world notes it: for that nobody is to blame."""
+
+    def __init__(self) -> None:
+        self._paused_ns: deque[tuple[int, int]] = deque(maxlen=PAUSES)
+
+    def paused(self, event: Event) -> None:
+        """Take in a pause."""
+        self._paused_ns.append((event.time_ns, event.time_ns + event.number))
+
+    def without(self, begun_ns: int, until_ns: int) -> int:
+        """How long a time was, pauses left out."""
+        paused_ns = sum(
+            max(0, min(until_ns, paused[1]) - max(begun_ns, paused[0]))
+            for paused in self._paused_ns
+        )
+        return until_ns - begun_ns - paused_ns
+
+
 class _BrokerChecker(Checker):
     """Watches the one role that hands requests to workers, by their routing ids."""
 
     def wants(self, end: End) -> bool:
         return end.shows_peer and end.role != "client"
+
+    def on_reply_received(self, event: Event, end: End, op: str | None) -> None:
+        self.freed(event)
+
+    def on_control_received(self, event: Event, end: End, op: str | None) -> None:
+        membership = self.pattern.membership
+        if membership is None or event.frames[-1] == membership.joins:
+            self.freed(event)  # Anything else, such as a heartbeat, comes from the busy as well.
+
+    def freed(self, event: Event) -> None:
+        """A worker says that it can take a request."""
 
 
 class OneAtATimeChecker(_BrokerChecker):
@@ -47,10 +78,8 @@ class OneAtATimeChecker(_BrokerChecker):
             )
         self._busy[worker] = event
 
-    def on_reply_received(self, event: Event, end: End, op: str | None) -> None:
+    def freed(self, event: Event) -> None:
         self._busy.pop(event.frames[0], None)
-
-    on_control_received = on_reply_received
 
 
 class OldestReadyFirstChecker(_BrokerChecker):
@@ -72,10 +101,60 @@ class OldestReadyFirstChecker(_BrokerChecker):
             )
         self._ready.pop(worker, None)
 
-    def on_reply_received(self, event: Event, end: End, op: str | None) -> None:
+    def freed(self, event: Event) -> None:
         self._ready.setdefault(event.frames[0], event)
 
-    on_control_received = on_reply_received
+
+class MembershipChecker(_BrokerChecker):
+    """Work goes to workers that have joined, at this socket, and were heard of lately.
+
+    Whether a worker that was silent for too long and then sends something is one again, each
+    protocol decides for itself: it is judged when it is given work. Another socket of a
+    broker, as after a restart, knows nobody yet.
+    """
+
+    def __init__(self, scenario: Scenario, lens: Lens) -> None:
+        super().__init__(scenario, lens)
+        silence_s = None if self.pattern.membership is None else self.pattern.membership.silence_s
+        self._silence_ns = None if silence_s is None else int(silence_s * NS_PER_S)
+        self._heard: dict[tuple[int, bytes], Event] = {}  # The last of each member.
+        self._machine = MachinePauses()
+
+    def on_paused(self, event: Event) -> None:
+        self._machine.paused(event)
+
+    def freed(self, event: Event) -> None:
+        self._heard[event.socket, event.frames[0]] = event
+
+    def on_reply_received(self, event: Event, end: End, op: str | None) -> None:
+        self._again(event)
+
+    def on_control_received(self, event: Event, end: End, op: str | None) -> None:
+        super().on_control_received(event, end, op)
+        self._again(event)
+
+    def _again(self, event: Event) -> None:
+        member = event.socket, event.frames[0]
+        if member in self._heard:
+            self._heard[member] = event
+
+    def on_request_sent(self, event: Event, end: End, op: str | None) -> None:
+        worker = event.frames[0]
+        heard = self._heard.get((event.socket, worker))
+        self.facts += 1
+        if heard is None:
+            self.broken(
+                f"{event.node} gave {op} to worker {show_frame(worker)}, which never joined", event
+            )
+            return
+        silent_ns = self._machine.without(heard.time_ns, event.time_ns)
+        if self._silence_ns is not None and silent_ns > self._silence_ns:
+            self.broken(
+                f"{event.node} gave {op} to worker {show_frame(worker)}, of which it had heard "
+                f"nothing for {silent_ns / MS:.0f} ms; after {self._silence_ns / MS:.0f} it is dead",
+                heard,
+                event,
+            )
 
 
 class HeadOfLineChecker(Checker):
@@ -98,10 +177,10 @@ class HeadOfLineChecker(Checker):
         self._answered: dict[str, Event] = {}
         self._working: dict[str, dict[str, int]] = {}  # node -> op -> since when
         self._worked_ns: dict[str, tuple[int, int]] = {}  # node -> its last long work
-        self._paused_ns: deque[tuple[int, int]] = deque(maxlen=PAUSES)  # The last of the machine.
+        self._machine = MachinePauses()
 
     def on_paused(self, event: Event) -> None:
-        self._paused_ns.append((event.time_ns, event.time_ns + event.number))
+        self._machine.paused(event)
 
     def on_execute(self, event: Event) -> None:
         self._working.setdefault(event.node, {})[event.op] = event.time_ns
@@ -145,16 +224,15 @@ class HeadOfLineChecker(Checker):
         if event.node in self._working:  # Otherwise its work cannot be seen, and all time counts.
             worked_ns = self._worked_ns.get(event.node, (0, 0))
             begun_ns, until_ns = max(begun_ns, worked_ns[0]), min(until_ns, worked_ns[1])
-        paused_ns = sum(
-            max(0, min(until_ns, paused[1]) - max(begun_ns, paused[0]))
-            for paused in self._paused_ns
-        )
-        return until_ns - begun_ns - paused_ns
+        return self._machine.without(begun_ns, until_ns)
 
 
 ONE_AT_A_TIME = Property("one-at-a-time", "a worker holds at most one request", OneAtATimeChecker)
 OLDEST_READY_FIRST = Property(
     "oldest-ready-first", "work goes to the worker that is ready longest", OldestReadyFirstChecker
+)
+MEMBERSHIP = Property(
+    "membership", "work goes to workers that have joined and are not silent", MembershipChecker
 )
 HEAD_OF_LINE = Property(
     "head-of-line", "a slow request holds up no other that its server could read", HeadOfLineChecker

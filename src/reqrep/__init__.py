@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from .harness.pattern import (
         Hop as Hop,
         Link as Link,
+        Membership as Membership,
         Pattern as Pattern,
         Promise as Promise,
         Role as Role,
@@ -114,7 +115,7 @@ _HOMES = {
     ),
     "fleet": ("Fleet",),
     "history": ("Event", "History"),
-    "pattern": ("Hop", "Link", "Pattern", "Promise", "Role"),
+    "pattern": ("Hop", "Link", "Membership", "Pattern", "Promise", "Role"),
     "property": ("Checker", "Property", "Verdict"),
     "references": ("resolve",),
     "run": ("Report", "run"),

@@ -93,6 +93,4 @@ def test_a_plugged_in_property_says_what_it_claims(name: str) -> None:
 
 def test_each_kind_of_promise_is_made_by_some_pattern() -> None:
     promised = {p.property for name in pattern_names() for p in reqrep.pattern(name).promises}
-    # Weaker than what a run without retries gives: promised by patterns that retry. And who used
-    # which socket is told by the simulated world alone.
-    assert set(property_names()) - promised == {"at-least-once"}
+    assert set(property_names()) == promised

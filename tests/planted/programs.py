@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import ClassVar
 
 import zmq
 
+from reqrep.patterns import pirate
 from reqrep.patterns.common import Body, Context, Handle
 from reqrep.patterns.dealer_router import BareDealerClient
 from reqrep.patterns.load_balancing import READY
@@ -201,3 +203,89 @@ def worker_ready_twice(context: Context, backend: str, handle: Handle) -> None:
     while True:
         _, client, empty, *body = socket.recv_multipart()
         socket.send_multipart([b"", client, empty, *handle(body)])
+
+
+# --- paranoid pirate ---------------------------------------------------------
+
+BEAT_MS = round(pirate.HEARTBEAT_S * 1000)
+
+
+def _pirate_broker(
+    context: Context,
+    frontend: str,
+    backend: str,
+    *,
+    joins: Callable[[list[bytes]], bool] = lambda message: message == [pirate.READY],
+    frees: Callable[[list[bytes]], bool] = lambda message: len(message) > 1,
+    sweeps_on: bool = True,
+) -> None:
+    """A broker that takes the silent for dead; each defect is one argument."""
+    front = context.socket(zmq.ROUTER)
+    front.bind(frontend)
+    back = context.socket(zmq.ROUTER)
+    back.bind(backend)
+    members: dict[bytes, float] = {}
+    idle: list[bytes] = []
+    poller = zmq.Poller()
+    poller.register(back, zmq.POLLIN)
+    beat_at = time.monotonic()
+    while True:
+        poller.register(front, zmq.POLLIN if idle else 0)
+        events = dict(poller.poll(BEAT_MS))
+        if back in events:
+            worker, *message = back.recv_multipart()
+            if joins(message) or (worker in members and frees(message)):
+                if worker not in idle:
+                    idle.append(worker)
+                members[worker] = 0
+            if len(message) > 1:
+                front.send_multipart(message)
+            if worker in members:
+                members[worker] = time.monotonic() + pirate.EXPIRY_S
+        for worker, until in list(members.items()):
+            if until <= time.monotonic():
+                del members[worker]
+                if worker in idle:
+                    idle.remove(worker)
+            elif not sweeps_on:
+                break
+        if time.monotonic() >= beat_at:
+            beat_at = time.monotonic() + pirate.HEARTBEAT_S
+            for worker in members:
+                back.send_multipart([worker, pirate.HEARTBEAT])
+        if front in events and idle:
+            back.send_multipart([idle.pop(0), *front.recv_multipart()])
+
+
+def pirate_broker(context: Context, frontend: str, backend: str) -> None:
+    """The same without a defect."""
+    _pirate_broker(context, frontend, backend)
+
+
+def m28_broker_that_lists_on_any_message(context: Context, frontend: str, backend: str) -> None:
+    _pirate_broker(context, frontend, backend, frees=lambda message: True)
+
+
+def m45_broker_that_sweeps_up_to_the_first_alive(
+    context: Context, frontend: str, backend: str
+) -> None:
+    _pirate_broker(context, frontend, backend, sweeps_on=False)
+
+
+def broker_that_takes_a_heartbeat_for_ready(context: Context, frontend: str, backend: str) -> None:
+    _pirate_broker(context, frontend, backend, joins=lambda message: len(message) == 1)
+
+
+def worker_that_beats_before_it_works(context: Context, backend: str, handle: Handle) -> None:
+    """More heartbeats than are due are legal."""
+    socket = context.socket(zmq.DEALER)
+    socket.connect(backend)
+    socket.send(pirate.READY)
+    while True:
+        if not socket.poll(BEAT_MS):
+            socket.send(pirate.HEARTBEAT)
+            continue
+        message = socket.recv_multipart()
+        if len(message) > 1:
+            socket.send(pirate.HEARTBEAT)
+            socket.send_multipart([*message[:2], *handle(message[2:])])

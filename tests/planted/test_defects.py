@@ -11,10 +11,13 @@ import reqrep
 from reqrep import (
     ClosedLoop,
     Constant,
+    Fault,
     Fleet,
     FromFunction,
+    Hold,
     Occasional,
     Pattern,
+    Restart,
     Scenario,
     Sized,
     Workload,
@@ -35,10 +38,12 @@ class Planted:
     fleet: Fleet = Fleet(clients=2, workers=1)
     workload: Workload = field(default_factory=lambda: Workload(requests=8, timeout_s=1))
     correct: dict[str, Any] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
+    world: str = "threads"
 
     def scenario(self, replaced: dict[str, Any]) -> Scenario:
         pattern: Pattern = reqrep.pattern(self.pattern).with_roles(**replaced)
-        return Scenario(pattern, self.fleet, self.workload)
+        return Scenario(pattern, self.fleet, self.workload, faults=self.faults)
 
 
 POISONED = Workload(
@@ -46,6 +51,9 @@ POISONED = Workload(
     timeout_s=0.5,
     bodies=FromFunction("tests.planted.programs:poisoned_body"),
 )
+
+SELDOM = Workload(requests=4, arrival=ClosedLoop(think_time_s=1.2))
+"""Pauses in which workers can be silent."""
 
 DEFECTS = (
     Planted(
@@ -130,12 +138,51 @@ DEFECTS = (
         workload=Workload(requests=9, timeout_s=2, service=(Constant(0.02),)),
         correct={"worker": programs.worker_ready_twice},
     ),
+    Planted(
+        "M28 any message lists its worker as ready",
+        "paranoid-pirate",
+        {
+            "broker": programs.m28_broker_that_lists_on_any_message,
+            "worker": programs.worker_that_beats_before_it_works,
+        },
+        "one-at-a-time",
+        "which still holds",
+        workload=Workload(requests=8, timeout_s=2, service=(Constant(0.02),)),
+        correct={
+            "broker": programs.pirate_broker,
+            "worker": programs.worker_that_beats_before_it_works,
+        },
+    ),
+    Planted(
+        "M45 the sweep stops at the first worker that is alive",
+        "paranoid-pirate",
+        {"broker": programs.m45_broker_that_sweeps_up_to_the_first_alive},
+        "membership",
+        "of which it had heard nothing for",
+        fleet=Fleet(clients=1, workers=2),
+        workload=SELDOM,
+        correct={"broker": programs.pirate_broker},
+        faults=(Hold(node="worker-1", at=0.1, lasts=10),),
+        world="simulated",
+    ),
+    Planted(
+        "a heartbeat makes a member of who never said READY",
+        "paranoid-pirate",
+        {"broker": programs.broker_that_takes_a_heartbeat_for_ready},
+        "membership",
+        "which never joined",
+        fleet=Fleet(clients=1, workers=2),
+        workload=SELDOM,
+        correct={"broker": programs.pirate_broker},
+        faults=(Restart("broker-0", 0.1, at=1),),
+        world="simulated",
+    ),
 )
 
 
 @pytest.mark.parametrize("planted", DEFECTS, ids=lambda planted: planted.name)
 def test_a_planted_defect_breaks_the_property_that_it_is_there_for(planted: Planted) -> None:
-    report = reqrep.run(planted.scenario(planted.programs), "threads", "tcp")
+    report = reqrep.run(planted.scenario(planted.programs), planted.world, "tcp")
     verdicts = {verdict.property: verdict for verdict in report.verdicts}
     assert verdicts[planted.broken].outcome == "broken", str(report)
     assert planted.says in verdicts[planted.broken].reason
@@ -145,7 +192,7 @@ def test_a_planted_defect_breaks_the_property_that_it_is_there_for(planted: Plan
 
 @pytest.mark.parametrize("planted", DEFECTS, ids=lambda planted: planted.name)
 def test_the_correct_program_is_not_flagged_in_the_same_scenario(planted: Planted) -> None:
-    report = reqrep.run(planted.scenario(planted.correct), "threads", "tcp")
+    report = reqrep.run(planted.scenario(planted.correct), planted.world, "tcp")
     assert report.holds, str(report)
 
 

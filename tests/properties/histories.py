@@ -68,10 +68,19 @@ def dealer_router(clients: int = 2) -> Story:
 
 def load_balancing() -> Story:
     """A broker, two workers and two clients of `load-balancing`."""
-    story = Story("load-balancing")
+    return _brokered("load-balancing", "REQ")
+
+
+def paranoid_pirate() -> Story:
+    """The same of `paranoid-pirate`."""
+    return _brokered("paranoid-pirate", "DEALER")
+
+
+def _brokered(pattern: str, worker: str) -> Story:
+    story = Story(pattern)
     story.socket("broker-0/front", "ROUTER", "frontend", binds=True)
     story.socket("broker-0/back", "ROUTER", "backend", binds=True)
     for number in range(2):
-        story.socket(f"worker-{number}/s", "REQ", "backend")
+        story.socket(f"worker-{number}/s", worker, "backend")
         story.socket(f"client-{number}/s", "REQ", "frontend")
     return story

@@ -9,7 +9,7 @@ from reqrep.harness.lens import End, Lens
 from reqrep.harness.ops import KEPT_AFTER_END
 from reqrep.harness.property import judge
 
-from .histories import MS, Story, dealer_router, load_balancing
+from .histories import MS, Story, dealer_router, load_balancing, paranoid_pirate
 
 ASK = b"@c0.0 ask"
 OTHER = b"@c1.0 ask"
@@ -229,8 +229,9 @@ class TestDispatch:
     def ready(self, story: Story, worker: bytes) -> Story:
         return story.recv("broker-0/back", worker, b"", b"READY")
 
-    def give(self, story: Story, worker: bytes, op: bytes) -> Story:
-        return story.send("broker-0/back", worker, b"", b"C", b"", b"@%s x" % op)
+    def give(self, story: Story, worker: bytes, op: bytes, *, after_ms: int = 1) -> Story:
+        frames = worker, b"", b"C", b"", b"@%s x" % op
+        return story.send("broker-0/back", *frames, after_ms=after_ms)
 
     def test_work_for_a_worker_that_holds_some_is_broken(self) -> None:
         story = self.ready(load_balancing(), b"W0")
@@ -247,6 +248,49 @@ class TestDispatch:
         story = self.ready(self.ready(load_balancing(), b"W0"), b"W1")
         verdict = self.give(story, b"W1", b"c0.0").judge("oldest-ready-first")
         assert "while worker [W0] was ready for longer" in verdict.reason
+
+    def test_a_worker_that_was_given_work_must_have_joined(self) -> None:
+        story = self.ready(load_balancing(), b"W0")
+        verdict = self.give(story, b"W1", b"c0.0").judge("membership")
+        assert "gave c0.0 to worker [W1], which never joined" in verdict.reason
+        story = self.ready(load_balancing(), b"W0")
+        assert self.give(story, b"W0", b"c0.0", after_ms=100_000).judge("membership").facts == 1
+        assert story.judge("membership").outcome == "holds"
+
+    def test_who_joined_before_a_restart_has_not_joined(self) -> None:
+        story = self.ready(load_balancing(), b"W0")
+        story.socket("broker-0/again", "ROUTER", "backend", binds=True)
+        story.send("broker-0/again", b"W0", b"", b"C", b"", ASK)
+        assert "which never joined" in story.judge("membership").reason
+
+    @pytest.mark.parametrize(
+        ("sign", "outcome"), [((), "broken"), ((b"\x02",), "holds"), ((b"C", b"", ASK), "holds")]
+    )
+    def test_a_worker_that_was_silent_for_too_long_gets_no_work(
+        self, sign: tuple[bytes, ...], outcome: str
+    ) -> None:
+        story = paranoid_pirate().recv("broker-0/back", b"W0", b"\x01")
+        if sign:
+            story.recv("broker-0/back", b"W0", *sign, after_ms=600)
+        story.send("broker-0/back", b"W0", b"C", b"", OTHER, after_ms=600 if sign else 1200)
+        verdict = story.judge("membership")
+        assert verdict.outcome == outcome
+        if not sign:
+            assert "had heard nothing for 1200 ms; after 1000 it is dead" in verdict.reason
+            assert [event.kind for event in verdict.witness] == ["recv", "send"]
+
+    def test_a_heartbeat_makes_no_member_and_frees_nobody(self) -> None:
+        story = paranoid_pirate().recv("broker-0/back", b"W0", b"\x02")
+        story.send("broker-0/back", b"W0", b"C", b"", ASK)
+        assert "which never joined" in story.judge("membership").reason
+        story.recv("broker-0/back", b"W0", b"\x02").send("broker-0/back", b"W0", b"D", b"", OTHER)
+        assert "which still holds c0.0" in story.judge("one-at-a-time").reason
+
+    def test_the_silence_of_a_machine_that_stood_still_is_nobodys(self) -> None:
+        story = paranoid_pirate().recv("broker-0/back", b"W0", b"\x01")
+        story.add("machine", "paused", number=900 * MS, after_ms=100)
+        story.send("broker-0/back", b"W0", b"C", b"", ASK, after_ms=1400)
+        assert story.judge("membership").outcome == "holds"
 
     def test_a_request_that_lies_unread_behind_another_is_held_up(self) -> None:
         story = dealer_router()

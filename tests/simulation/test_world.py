@@ -22,15 +22,6 @@ from reqrep.patterns.req_rep import ReqClient
 from tests.planted.test_defects import DEFECTS, Planted
 
 
-@pytest.mark.parametrize("transport", ["inproc", "ipc", "tcp"])
-@pytest.mark.parametrize("name", pattern_names())
-def test_a_pattern_keeps_its_promises(name: str, transport: str) -> None:
-    report = reqrep.run(name, "simulated", transport)
-    assert report.holds, str(report)
-    assert report.statistics.ok == 100
-    assert all(count.sent == count.received > 0 for count in report.statistics.messages.values())
-
-
 @pytest.mark.parametrize("planted", DEFECTS, ids=lambda planted: planted.name)
 def test_a_planted_defect_is_caught_as_on_real_sockets(planted: Planted) -> None:
     report = reqrep.run(planted.scenario(planted.programs), "simulated")
