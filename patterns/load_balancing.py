@@ -111,7 +111,8 @@ PATTERN = Pattern(
         # Nobody is sent a second message before the first is read.
         Promise("progress", ANSWERING | {"pressure"}),
         Promise("state-machine", ALWAYS),
-        Promise("membership", ALWAYS),
+        # Whose connection broke while it worked joins by its reply, under another routing id.
+        Promise("membership", ANSWERING | {"pressure"}),
         Promise("one-at-a-time", ALWAYS),
         Promise("oldest-ready-first"),
     ),
