@@ -642,7 +642,7 @@ def test_what_is_not_promised_under_a_kind_is_not_judged_and_named() -> None:
     report = run(Cut("backend", at=0.002, lasts=0.1))
     assert "progress" not in {verdict.property for verdict in report.verdicts}
     assert report.not_promised == (
-        "not promised under cut: progress, recovery, oldest-ready-first",
+        "not promised under cut: progress, recovery, membership, oldest-ready-first",
     )
     assert report.not_promised[0] in str(report)
     assert report.exit_status == 0
@@ -665,7 +665,7 @@ def test_the_report_as_data_lists_the_faults() -> None:
         {"kind": "noop", "fault": never, "struck": False, "struck_at_ms": None},
     ]
     assert data["not_promised"] == [
-        "not promised under reset: progress, recovery, oldest-ready-first"
+        "not promised under reset: progress, recovery, membership, oldest-ready-first"
     ]
 
 

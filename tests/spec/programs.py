@@ -10,6 +10,7 @@ ROUTER gives to peers without a name, and the request ids of a REQ.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from random import Random
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ import zmq
 
 from reqrep.harness.simulation import SimulatedError, Simulation, constants as c, poll
 
-from .quiet import LibzmqThreads
+from .quiet import THREADS, LibzmqThreads
 
 KINDS = (c.REQ, c.REP, c.DEALER, c.ROUTER)
 ENDPOINTS = 3
@@ -381,8 +382,9 @@ class RealSide(Side):
     """libzmq; one context for many programs."""
 
     def __init__(self) -> None:
+        # Those of another test's context may sleep while ours, not yet named, still works.
+        self.threads = LibzmqThreads(besides=os.listdir(THREADS))
         self.context: zmq.Context[Any] = zmq.Context()
-        self.threads = LibzmqThreads()
         self.context.socket(zmq.PAIR).close(0)  # The first socket starts the threads.
         while len(self.threads) < 2:  # A reaper and an I/O thread; they name themselves.
             self.threads.look()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Collection
 from contextlib import suppress
 
 THREADS = "/proc/self/task"
@@ -22,9 +23,14 @@ SAMPLES = 3
 
 
 class LibzmqThreads:
-    """The threads of the contexts of this process."""
+    """The threads of the contexts of this process.
 
-    def __init__(self) -> None:
+    Args:
+        besides: Threads that are not meant, as those of the contexts before.
+    """
+
+    def __init__(self, besides: Collection[str] = ()) -> None:
+        self._besides = besides
         self._states: dict[str, int] = {}  # Descriptors of the files that tell the state.
 
     def __len__(self) -> int:
@@ -33,7 +39,7 @@ class LibzmqThreads:
     def look(self) -> None:
         """Find the threads: call it after the first socket of a context was made."""
         for number in os.listdir(THREADS):
-            if number in self._states:
+            if number in self._states or number in self._besides:
                 continue
             with suppress(OSError):  # A thread may end while we look.
                 with open(f"{THREADS}/{number}/comm") as file:
