@@ -47,7 +47,7 @@ class HistoryDamaged(PeerError):
 
 
 class PropertyBroken(ReqrepError, AssertionError):
-    """The finding: a promise did not hold, with the few events that show it."""
+    """The finding: a promise does not hold, or nobody can say that it does, with what shows it."""
 
 
 class NodeStopped(BaseException):

@@ -56,7 +56,7 @@ class Ground:
     def rest(self) -> None:
         """Let each socket hear what the others did.
 
-        Asked for its events a socket looks into its mailbox; before a send it may not (5.1.5).
+        Asked for its events a socket looks into its mailbox; before a send it may not.
         """
         if self._simulation is not None:
             self._simulation.run()

@@ -50,7 +50,7 @@ class ClosedLoop(Value, frozen=True, tag="closed-loop"):
     """Ask again when a reply has made room in the window.
 
     Args:
-        window: Requests that one client keeps open, 500 at most; more than 1 needs a
+        window: Requests that one client keeps open; more than 500 counts as 500; more than 1 needs a
             client that can pipeline.
         think_time_s: Pause between a reply and the next request, in seconds.
     """
@@ -178,7 +178,7 @@ class Sized(Value, frozen=True, tag="sized"):
 class UserDirectory(Value, frozen=True, tag="user-directory"):
     """Look-ups in a made-up user directory: a metadata frame and a JSON body, by Faker.
 
-    The metadata frame reads `META:userid=1234`, as in the chapter.
+    The metadata frame reads `META:userid=1234`.
 
     Args:
         locale: A locale of Faker's, such as `en_US` or `ko_KR`.

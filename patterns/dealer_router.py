@@ -10,8 +10,7 @@ only looks asynchronous: while it works, nobody else is heard.
 `dealer-router` keeps the empty delimiter that REQ and REP would use, so either end
 could be one; `dealer-router-bare` leaves it out at both ends.
 
-Source: the chapter, "The DEALER-ROUTER pattern" and "Asynchronous replies"; the
-guide's asyncsrv.
+Source: the guide, chapter 3, asyncsrv; the tutorial that `docs/design.md` names.
 """
 
 from __future__ import annotations
@@ -114,7 +113,7 @@ PATTERN = Pattern(
         "Replies come in any order: a client that takes the next reply for the next request is wrong.",
         "A reply to a client that is gone, or whose pipe is full, is dropped in silence.",
     ),
-    source="chapter 3, the DEALER-ROUTER pattern and asynchronous replies; guide, asyncsrv",
+    source="guide chapter 3, asyncsrv; RFC 28/REQREP",
     fleet=Fleet(clients=4, workers=1),
     workload=Workload(arrival=ClosedLoop(window=5), service=(Occasional(slow_s=0.4, one_in=12),)),
 )

@@ -5,7 +5,7 @@ EFSM and changes nothing. With several servers a REQ asks them in turn.
 
     client REQ --- service --- REP server (binds)
 
-Source: the chapter, "The limits of REQ-REP"; RFC 28/REQREP.
+Source: the guide, chapter 1, hwserver and hwclient; RFC 28/REQREP.
 """
 
 from __future__ import annotations
@@ -56,6 +56,6 @@ PATTERN = Pattern(
         "With several servers one dead endpoint takes its turn: the request parks there "
         "and the live servers are never asked again.",
     ),
-    source="chapter 3, the limits of REQ-REP; RFC 28/REQREP",
+    source="guide chapter 1, hwserver and hwclient; RFC 28/REQREP",
     fleet=Fleet(clients=4, workers=2),
 )

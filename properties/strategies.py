@@ -17,7 +17,7 @@ Everything shrinks to what is plainest: one client, one request, no fault, no de
 runs more, each traced line by line. What it explains are lines of the machine; the story says
 more. Leave it out: `settings(phases=[p for p in Phase if p is not Phase.explain])`.
 
-Source: zeromq.md 6.2 for what is worth drawing, and for what must never be.
+Source: RFC 28 and zmq_setsockopt(3), ZMQ_ROUTING_ID, for the ids that may be drawn.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @click.option("--clients", type=int, help="Clients of the fleet.  [default: the pattern's]")
 @click.option("--workers", type=int, help="Workers, or servers.  [default: the pattern's]")
 @click.option("--requests", type=int, help="Requests of all clients.  [default: the pattern's]")
-@click.option("--window", type=int, help="Requests that a client keeps open, 500 at most.")
+@click.option("--window", type=int, help="Requests that a client keeps open; 500 do at most.")
 @click.option("--rate", type=float, help="Requests per second of all clients, at planned times.")
 @click.option("--body", metavar="SIZE[xFRAMES]|faker|MODULE:NAME", help="What requests carry.")
 @click.option("--service-ms", type=float, help="How long the work of a request takes.")

@@ -1,6 +1,6 @@
 """Contexts: the sockets of a node, its inproc names, and the end of both.
 
-Source: zeromq.md 5.8, 5.9; pyzmq-seam.md 1.3.
+Source: docs/clauses.md, 5.8 and 5.9; pyzmq, sugar/context.py.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ something again from commands, and looks at them only when its owner calls: befo
 send, when a receive finds nothing (else every hundredth), in `events`, `bind`, `connect`.
 So its view may be stale, as libzmq's is.
 
-Source: zeromq.md 5.1.4, 5.1.5.
+Source: libzmq, socket_base.cpp, process_commands; max_command_delay in config.hpp.
 """
 
 from __future__ import annotations

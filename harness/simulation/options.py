@@ -3,7 +3,7 @@
 One row per option. Types are those of the C interface: `int` (four bytes), `int64`,
 `bytes`. What libzmq does not say it refuses with EINVAL, and so do we.
 
-Source: zeromq.md 2.5, pyzmq-seam.md 1.6, measured on libzmq 4.3.5.
+Source: docs/clauses.md, 2.5; pyzmq, backend/cython/_zmq.py.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ every so many messages (the low-water mark), so that view is conservative.
              the sender's SNDHWM alone
     network  SNDHWM up to the network, what the network holds, then RCVHWM
 
-Source: zeromq.md 5.1, 5.5.
+Source: docs/clauses.md, 5.1 and 5.5.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Waiting for several sockets at once.
 
-Source: zeromq.md 5.11. A result is a snapshot: a receive after POLLIN may still find only
+Source: docs/clauses.md, 5.11. A result is a snapshot: a receive after POLLIN may still find only
 messages that REQ or REP skip.
 """
 

@@ -1,6 +1,6 @@
 """`zmq_proxy`: moves messages between two sockets until the context ends.
 
-Source: zeromq.md 5.10.
+Source: docs/clauses.md, 5.10.
 """
 
 from __future__ import annotations

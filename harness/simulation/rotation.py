@@ -5,7 +5,7 @@ that is full, or empty, is swapped with the last active one and leaves the game;
 rejoins at the end. A pipe that goes is replaced by the last, so that peers 0, 1, 2, 3
 without 1 go on as 0, 3, 2: fairness is promised, a fixed order is not.
 
-Source: zeromq.md 5.6; libzmq's load balancer and fair queue behave so.
+Source: docs/clauses.md, 5.6; libzmq, lb.cpp and fq.cpp.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ DIVERGENCES: dict[str, Divergence] = {
     "stale view": Divergence(
         "whether a send sees what happened within the last millisecond",
         "libzmq looks into the mailbox before a send only if the time stamp counter has moved on "
-        "enough (5.1.5)",
+        "enough",
     ),
     "oracle": Divergence(
         "tables of options and endpoints are compared with libzmq inside the test",

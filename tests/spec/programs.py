@@ -197,8 +197,8 @@ class Machine:
         if socket is None or self._is_left_out(call):
             return None
         if call.verb in ("send", "reply", "part"):
-            # libzmq looks into the mailbox about once per millisecond before it sends (5.1.5);
-            # before it says that an endpoint is unknown it looks always.
+            # Before it sends libzmq looks into the mailbox about once per millisecond; before it
+            # says that an endpoint is unknown it looks always.
             self._error(socket.unbind, "inproc://unknown")
         result = getattr(self, f"_{call.verb}")(socket, call)
         self.side.rest()

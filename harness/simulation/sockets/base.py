@@ -5,7 +5,7 @@
 that send frame by frame pass through `_open`, which decides where a message goes
 by its first frame, and `_commit`, which sends it.
 
-Source: zeromq.md 5.1, 5.7.
+Source: docs/clauses.md, 5.1 and 5.7.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """DEALER: sends to its peers in turn, hears them in turn, changes no frame.
 
-Source: RFC 28 DEALER-1 to DEALER-13, zeromq.md 5.6.
+Source: RFC 28 DEALER-1 to DEALER-13, docs/clauses.md, 5.6.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a socket opens and closes: endpoints, its monitor, and itself.
 
-Source: zeromq.md 5.1, 5.2, 5.8.
+Source: docs/clauses.md, 5.1, 5.2 and 5.8.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ What happens when is the table `rules.REP`. It is a ROUTER underneath, to which 
 the reply is sent while the request is taken: so it is then that the reply has a pipe, or finds it
 full, and is dropped in the end, however much room there is by then (measured).
 
-Source: RFC 28 REP-1 to REP-12, zeromq.md 5.4.8 to 5.4.11.
+Source: RFC 28 REP-1 to REP-12, docs/clauses.md, 5.4.8 to 5.4.11.
 """
 
 from __future__ import annotations

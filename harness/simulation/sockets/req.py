@@ -3,7 +3,7 @@
 On the wire a delimiter stands before the body, and with REQ_CORRELATE four bytes
 that name the request before that. What happens when is the table `rules.REQ`.
 
-Source: RFC 28 REQ-1 to REQ-9, zeromq.md 5.4.
+Source: RFC 28 REQ-1 to REQ-9, docs/clauses.md, 5.4.
 """
 
 from __future__ import annotations

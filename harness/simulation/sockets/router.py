@@ -4,7 +4,7 @@ What goes in has the id of its sender in front; of what goes out the first frame
 taken off and says to whom. A message for nobody is dropped, or refused with
 ROUTER_MANDATORY.
 
-Source: RFC 28 ROUTER-1 to ROUTER-14, zeromq.md 5.3, 5.7.
+Source: RFC 28 ROUTER-1 to ROUTER-14, docs/clauses.md, 5.3 and 5.7.
 """
 
 from __future__ import annotations
