@@ -198,7 +198,7 @@ class Conductor(ABC):
                 arguments.append(node.to_bind[link])
             else:
                 node.links_to_connect += 1
-                many = self.pattern.role(link.binds).many
+                many = self.pattern.may_be_many(link.binds)
                 arguments.append(self._endpoints.to_connect(link, many=many))
         self._launch(node, arguments)
 
@@ -219,7 +219,8 @@ class Conductor(ABC):
         self._nodes[name] = node
         self._visitors.append(node)
         place = self.pattern.link(link)
-        endpoints = self._endpoints.to_connect(place, many=self.pattern.role(place.binds).many)
+        many = self.pattern.may_be_many(place.binds)
+        endpoints = self._endpoints.to_connect(place, many=many)
         self._launch(node, [endpoints, name])
 
     def _end_faults(self) -> None:
@@ -295,10 +296,10 @@ class Conductor(ABC):
 
     def _load(self) -> None:
         self.load_begun_ns = self.clock()
+        clients = [node for node in self._nodes.values() if node.is_client]
         if self._chaos is not None:
             self._chaos.begin()
         self.go.set()
-        clients = [node for node in self._nodes.values() if node.is_client]
         with self._changed:
             self._await_clients(clients)
             if self._chaos is not None:
@@ -318,19 +319,26 @@ class Conductor(ABC):
         for node in clients:
             if node.driver is None or node.driver.is_done:
                 self._join(node, max(0.0, deadline - self._now_s()))
+        self._raise_blamed()
+
+    def _raise_blamed(self) -> None:
+        """Raise what came up in a node or in the harness, if something did."""
         if self._error is not None:
             raise self._error
 
     def _await_clients(self, clients: list[Node]) -> None:
         """Wait until each client is done, stuck or dead."""
         while any(map(self._is_at_work, clients)):
-            if self._error is not None:
-                raise self._error
             if self._progress is not None:
                 self._progress([node.driver for node in clients if node.driver is not None])
-            due_s = self._chaos.tick() if self._chaos is not None else None
-            self._changed.wait(self._tick_s if due_s is None else min(due_s, self._tick_s))
+            self._let_happen()
         self._await_one_way_ops()
+
+    def _let_happen(self) -> None:
+        """Wait for a change, for a fault that is due, or a tick; with the condition held."""
+        self._raise_blamed()
+        due_s = self._chaos.tick() if self._chaos is not None else None
+        self._changed.wait(self._tick_s if due_s is None else min(due_s, self._tick_s))
 
     def _await_stragglers(self, clients: list[Node]) -> None:
         """Give replies that a fault has kept back time to arrive before their clients leave."""
@@ -345,24 +353,29 @@ class Conductor(ABC):
             self._changed.wait(left_s)
 
     def _ask_afresh(self, clients: list[Node]) -> None:
-        """All is whole again: each client that can still ask does so until it is answered, and so
-        does a newcomer, on connections of its own."""
-        number = self.scenario.nodes.clients
-        newcomers = []
-        if self.pattern.addressee(number, number) == number:
-            newcomers.append(self._welcome(number))
+        """All is whole again: each client that can still ask does so until it is answered. Then so
+        does a newcomer, on connections of its own: before, it might wake who would sleep on."""
         with self._changed:
             if any(fault.breaks for fault in self.scenario.faults):
                 self._pause(RECONNECT_S)
             self._healed_ns = self.clock()
-            asking = [node for node in clients if node.driver is None or node.driver.is_done]
-            asking += newcomers  # However far they are: in threads they have only begun.
-            clients += newcomers
             self.healed.set()
-            while any(map(self._is_asking, asking)):
-                if self._error is not None:
-                    raise self._error
-                self._changed.wait(self._tick_s)
+            self._await_answers(
+                [node for node in clients if node.driver is None or node.driver.is_done]
+            )
+        number = self.scenario.nodes.clients
+        if self.pattern.welcomes(number):
+            newcomer = self._welcome(number)
+            clients.append(newcomer)
+            with self._changed:
+                self._healed_ns = self.clock()
+                self._await_answers([newcomer])  # However far it is: in threads it has only begun.
+
+    def _await_answers(self, asking: list[Node]) -> None:
+        """Wait until each of some clients was answered, is stuck, or has asked long enough."""
+        while any(map(self._is_asking, asking)):
+            self._raise_blamed()
+            self._changed.wait(self._tick_s)
 
     def _welcome(self, number: int) -> Node:
         """A client more than the fleet has, which has not met anybody before."""
@@ -404,7 +417,7 @@ class Conductor(ABC):
         due = self._answers_due(lambda addressee: addressee is None)
         deadline = self._now_s() + self.scenario.demand.timeout_s
         while len(self._one_way_executed) < due and self._now_s() < deadline:
-            self._changed.wait(self._tick_s)
+            self._let_happen()
 
     def _answers_due(self, counts: Callable[[int | None], bool]) -> int:
         """How many requests are made whose addressee counts."""
@@ -444,8 +457,7 @@ class Conductor(ABC):
         """
         with self._changed:
             while not condition():
-                if self._error is not None:
-                    raise self._error
+                self._raise_blamed()
                 for node in self._nodes.values():
                     if node.crash:
                         raise NodeFailed(

@@ -94,5 +94,11 @@ class Endpoints:
 
     def to_connect(self, link: Link, *, many: bool) -> str | list[str]:
         """What a connector is told: one endpoint, or a list where the binding role may be several."""
-        endpoints = [endpoint for (name, _), endpoint in self._found.items() if name == link.name]
+        found = list(self._found.items())  # Of which another thread may find one more.
+        endpoints = [endpoint for (name, _), endpoint in found if name == link.name]
+        if not endpoints:
+            raise MisuseError(
+                f"nobody has bound the link {link.name!r} when {' and '.join(link.connects)} must "
+                "connect to it: roles that bind for each other wait for ever; let one of them bind both"
+            )
         return endpoints if many else endpoints[0]

@@ -6,7 +6,7 @@ body opaquely, so each hop of each request can be found again in any message, in
 a pattern of ours or in a stranger's, with no help from the pattern.
 
 **Layouts.** One line says which frames a message has at one place, nearest hop
-first, in the notation of the catalogue of patterns:
+first, in the notation of the patterns:
 
     [C][][body..]          a routing id, the delimiter, one or more body frames
     [W][][C][][body..]     two routing ids, each with its delimiter
@@ -324,17 +324,29 @@ class Layout:
 _ROUTED = re.compile(r"\[[A-Z][A-Za-z0-9_-]*\]\[\]")
 
 
-def adapted(text: str, declared: str | None, actual: str) -> str:
+def adapted(
+    text: str, declared: str | None, actual: str, peer: str | None = None, peer_text: str = ""
+) -> str:
     """The layout for a socket of another type that speaks the same on the wire.
 
     A REQ puts the delimiter in front that a DEALER has to send itself; a REP keeps to itself the
-    routing id and the delimiter that a ROUTER shows.
+    routing ids and the delimiter that a DEALER and a ROUTER show.
+
+    Args:
+        text: The layout for the type that was declared.
+        declared, actual: The two types; None if nobody said.
+        peer, peer_text: The type of socket at the other end of the hop, where that was declared,
+            and the layout there.
     """
     match declared, actual:
         case "REQ", "DEALER":
             return "[]" + text
         case "DEALER", "REQ":
             return text.removeprefix("[]")
+        case "REP", "DEALER" if peer == "DEALER":
+            return peer_text
+        case "REP", "ROUTER" if peer == "DEALER":
+            return "[P]" + peer_text
         case "REP", "ROUTER":
             return "[C][]" + text
         case "ROUTER", "REP":

@@ -21,7 +21,7 @@ from .history.event import OUTCOMES
 from .ops import Ops
 from .pattern import Hop, Pattern
 
-_TELL_OF_SOCKETS = frozenset({"link", "socket", "bind", "connect"})
+_TELL_OF_SOCKETS = frozenset({"link", "socket", "bind", "connect", "close"})
 _END_OPS = frozenset(OUTCOMES)
 
 
@@ -71,7 +71,7 @@ _STRANGE = {kind: End("stranger", "", "", kind) for kind in ("send", "recv")}
 
 
 class _Side(NamedTuple):
-    """What may cross the sockets of one type, for one role and link, in one direction.
+    """What may cross the sockets of one type, for one role and its links, in one direction.
 
     Args:
         ends: Each with the test of its layout, and where the body begins that may carry an op.
@@ -82,8 +82,8 @@ class _Side(NamedTuple):
     other: End
 
 
-Place = tuple[str, str, str, str]
-"""Role, link, type of socket, and direction."""
+Place = tuple[str, tuple[str, ...], str, str]
+"""Role, links, type of socket, and direction."""
 
 
 class Lens:
@@ -104,9 +104,10 @@ class Lens:
         self._links: dict[str, str] = {}  # endpoint -> link
         self._endpoints: defaultdict[int, list[str]] = defaultdict(list)
         self._types: dict[int, str] = {}
-        self._served: dict[int, tuple[str, str]] = {}  # socket -> role, link
         self._sides = _sides_of(pattern)
         self._of_sockets: dict[str, dict[int, _Side]] = {"send": {}, "recv": {}}
+        # REPs that owe an answer to a stranger: it may be words of their own, without its mark.
+        self._owing: set[int] = set()
 
     def readings(self, events: Iterable[Event]) -> Iterator[tuple[Event, End | None, str | None]]:
         """Go through a history: each event and, of a message, where it is and its op.
@@ -134,7 +135,7 @@ class Lens:
                     ops.end(event.op)
                 continue
             frames = event.frames
-            if strangers and is_strangers(event.node, frames):
+            if strangers and self._is_strange(event):
                 yield event, _STRANGE[kind], None
                 continue
             ends, end = side or self._side_of(event)
@@ -154,30 +155,48 @@ class Lens:
 
     def _learn(self, event: Event) -> None:
         """Take in what an event says about sockets and endpoints."""
+        socket = event.socket
         if event.kind == "link":
             self._links[event.frames[0].decode()] = event.text
         elif event.kind == "socket":
-            self._types[event.socket] = event.text
+            self._types[socket] = event.text
+        elif event.kind == "close":
+            self._owing.discard(socket)
+            self._types.pop(socket, None)
+            self._endpoints.pop(socket, None)
+            self._forget_sides(socket)
         else:
-            self._endpoints[event.socket].append(event.text)
+            self._endpoints[socket].append(event.text)
+            self._forget_sides(socket)  # It may serve one link more.
+
+    def _forget_sides(self, socket: int) -> None:
+        for sides in self._of_sockets.values():
+            sides.pop(socket, None)
+
+    def _is_strange(self, event: Event) -> bool:
+        """Whether a message is a stranger's, or an answer to one."""
+        is_marked = is_strangers(event.node, event.frames)
+        if self._types.get(event.socket) != "REP":
+            return is_marked
+        if event.kind == "recv":
+            (self._owing.add if is_marked else self._owing.discard)(event.socket)
+            return is_marked
+        is_owed = event.socket in self._owing
+        self._owing.discard(event.socket)
+        return is_marked or is_owed
 
     def _side_of(self, event: Event) -> _Side:
         """What may cross the socket of a message that is its first, or that serves no link yet."""
         socket = event.socket
         type_ = self._types.get(socket, "")
         role = event.node.rpartition("-")[0]
-        served = self._served.get(socket)
-        if served is None:
-            for endpoint in self._endpoints.get(socket, ()):
-                link = self._links.get(endpoint)
-                if link is not None:
-                    served = self._served[socket] = role, link
-                    break
-        place = (*(served or (role, "")), type_, event.kind)
+        endpoints = self._endpoints.get(socket, ())
+        links = tuple(dict.fromkeys(self._links[each] for each in endpoints if each in self._links))
+        place = role, links, type_, event.kind
         side = self._sides.get(place)
         if side is None:
             side = self._sides[place] = _side(self._pattern, place)
-        if served is not None:
+        if links:
             self._of_sockets[event.kind][socket] = side
         return side
 
@@ -189,15 +208,26 @@ def _sides_of(pattern: Pattern) -> dict[Place, _Side]:
 
 
 def _side(pattern: Pattern, place: Place) -> _Side:
-    role, link, type_, kind = place
-    ends = []
-    layout: Layout | None = None
-    # Control words first: `[W]["READY"]` must not be read as a body.
-    for hop in sorted(pattern.hops, key=lambda hop: hop.carries != "control"):
-        at, text = (hop.sender, hop.sent) if kind == "send" else (hop.receiver, hop.received)
-        if at == role and hop.link == link:
-            layout = layout_of(adapted(text, pattern.link(link).socket_of(role), type_))
+    role, links, type_, kind = place
+    ends: list[tuple[Layout, End]] = []
+    for hop in pattern.hops:
+        here, there = (hop.sender, hop.sent), (hop.receiver, hop.received)
+        if kind == "recv":
+            here, there = there, here
+        if here[0] == role and hop.link in links:
+            declared = pattern.link(hop.link).socket_of
+            text = adapted(here[1], declared(role), type_, declared(there[0]), there[1])
+            layout = layout_of(text)
             ids = tuple((name, at) for name, at in layout.names if name[0].isupper())
-            end = End(*place, hop, layout, hop.carries, ids, layout.body_at)
-            ends.append((layout.fits, layout.body_at if hop.carries != "control" else None, end))
-    return _Side(tuple(ends), End(*place, layout=layout))
+            end = End(role, hop.link, type_, kind, hop, layout, hop.carries, ids, layout.body_at)
+            ends.append((layout, end))
+    # Control words first: `[W]["READY"]` must not be read as a body. Then what says the most:
+    # at a socket that serves two links, `[W][][C][][body..]` must not be read as `[C][][body..]`.
+    ends.sort(key=lambda pair: (pair[1].carries != "control", -pair[1].body_at))
+    return _Side(
+        tuple(
+            (layout.fits, end.body_at if end.carries != "control" else None, end)
+            for layout, end in ends
+        ),
+        End(role, links[0] if links else "", type_, kind, layout=ends[-1][0] if ends else None),
+    )

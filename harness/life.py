@@ -16,6 +16,7 @@ import zmq
 from .drive import Driver
 from .errors import NodeStopped, ReqrepError
 from .faults import Meddling
+from .history.event import UNASKED
 from .node import Node
 from .scenario import Scenario
 from .seam.seat import Seat, seated
@@ -104,9 +105,12 @@ class Life:
         node, seat = self._node, self._seat
         thread = seat.caller()
         seat.note("start")
+        end = ""
         try:
             with seated(seat):
                 self._run_program()
+            if not (node.is_client or node.is_visitor or seat.stopping or node.is_killed):
+                end = UNASKED
         except ReqrepError as error:
             self._run.blame(error)  # Of the plan or of ours, not of the node.
         except BaseException as error:
@@ -114,7 +118,8 @@ class Life:
                 self._crashed(error)
         finally:
             seat.close_sockets(of=lambda owner: owner is thread)
-            seat.note("end")
+            # Threads that it has left behind may go on for it.
+            seat.note("end", text="" if seat.open_sockets() else end)
             self._run.advanced()
 
     def _crashed(self, error: BaseException) -> None:

@@ -152,9 +152,11 @@ class Membership:
 
     Args:
         joins: The last frame of the control message by which a worker says that it is there and free.
-        silence_s: How long after the last message of a worker it may still be given work, in
-            seconds: the time after which it counts as dead, and what it takes to notice. None is
+        silence_s: For how many seconds after its last message a worker may still be given work:
+            the time after which it counts as dead, and what the broker needs to notice. None is
             for ever.
+
+    Source: RFC 6/PPP for READY, HEARTBEAT and expiry; the guide, chapters 3 and 4.
     """
 
     joins: bytes
@@ -181,7 +183,8 @@ class Pattern:
         source: Chapter, RFC or file that the pattern comes from.
         addressee: Which client, by number, gets the reply to the request of client `n`
             of so many; None where nobody gets one, so that an op ends when it is sent.
-        membership: By what its broker knows its workers; None where all get work who connect.
+        membership: By what its broker knows its workers; None: any control message of a worker
+            says that it is free.
         fleet, workload: What is run when nobody says otherwise; they exercise what
             the pattern promises.
         reference: How `reqrep.pattern()` finds it again, if not by its name.
@@ -259,6 +262,16 @@ class Pattern:
     def links_of(self, role: str) -> tuple[Link, ...]:
         """The links where a role binds or connects, in order."""
         return tuple(link for link in self.links if role == link.binds or role in link.connects)
+
+    def may_be_many(self, role: str) -> bool:
+        """Whether a fleet may have several nodes in a role."""
+        return role == "client" or self.role(role).many
+
+    def welcomes(self, client: int) -> bool:
+        """Whether that client can join a fleet of so many: it binds nothing, and is answered."""
+        return self.addressee(client, client) == client and not any(
+            link.binds == "client" for link in self.links
+        )
 
     def count(self, role: str, fleet: Fleet) -> int:
         """How many nodes a fleet has in a role."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from .history import History
 from .lens import Lens
+from .property import has_strangers
 from .scenario import Scenario
 
 
@@ -81,7 +82,8 @@ def _messages(history: History, scenario: Scenario) -> dict[str, HopCount]:
     sent: Counter[str] = Counter()
     received: Counter[str] = Counter()
     pattern = scenario.pattern
-    for event, end, op in Lens(pattern).readings(history):
+    lens = Lens(pattern, strangers=has_strangers(scenario))
+    for event, end, op in lens.readings(history):
         is_of_the_load = op is None or not scenario.is_fresh(op)
         if end is not None and end.hop is not None and is_of_the_load:
             (sent if event.kind == "send" else received)[end.hop.title] += 1

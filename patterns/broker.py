@@ -75,7 +75,7 @@ PATTERN = Pattern(
     ),
     links=(
         Link("frontend", "broker", ("client",), sockets=(("client", "REQ"),)),
-        Link("backend", "broker", ("worker",), sockets=(("worker", "REP"),)),
+        Link("backend", "broker", ("worker",), sockets=(("broker", "DEALER"), ("worker", "REP"))),
     ),
     hops=(
         Hop("request", "frontend", "client", "[body..]", "broker", "[C][][body..]"),

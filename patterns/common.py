@@ -26,7 +26,7 @@ ALWAYS = WITH_BODIES | {"blank"}
 ANSWERING = GENTLE | {"skew", "stranger"}
 """The kinds of fault under which every request is answered."""
 
-PROMISED_BY_ALL = (
+PROMISED_BY_MOST = (
     Promise("envelope", WITH_BODIES),
     Promise("reply-identity", ALWAYS),
     Promise("correlation", ALWAYS),
@@ -43,14 +43,14 @@ PROMISED_BY_ALL = (
 
 def promised_but(*others: Promise, without: tuple[str, ...] = ()) -> tuple[Promise, ...]:
     """The same, with some promises in place of those of their name, or beside them, or without."""
-    promises = {promise.property: promise for promise in (*PROMISED_BY_ALL, *others)}
+    promises = {promise.property: promise for promise in (*PROMISED_BY_MOST, *others)}
     return tuple(promise for name, promise in promises.items() if name not in without)
 
 
 RECOVERS = Promise("recovery", ANSWERING | {"cut", "partition", "restart"})
 """Of those whose servers and brokers keep nothing of their peers; a broker that lists its ready
 workers never hears again of one whose request to be listed was lost, or whose reply was. A client
-whose connection is half open never notices, since none of ours has heartbeats: not after a reset."""
+whose connection is half open never notices without heartbeats: not after a reset."""
 
 HEAD_OF_LINE = Promise("head-of-line", frozenset({"noop", "late", "skew"}))
 """A message that the network keeps back, or that waits for a stalled node, lies unread as well."""

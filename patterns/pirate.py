@@ -9,16 +9,17 @@ asks again, on a new socket too, so that a late reply cannot be taken for anothe
 
 The price is that a request whose reply is late or lost is executed more than once.
 
-Source: the guide, chapter 4, ppqueue and ppworker, and RFC 6/PPP, with the fixes that they need:
+Source: the guide, chapter 4, lpclient, ppqueue and ppworker, and RFC 6/PPP, with the fixes that they need:
 nobody is a member who did not say READY, a heartbeat does not make a busy worker a ready
-one, heartbeats leave when they are due whatever else comes, and bodies have any number
-of frames.
+one, heartbeats leave when they are due whatever else comes, a client grows patient, and
+bodies have any number of frames.
 """
 
 from __future__ import annotations
 
 from math import ceil
 from time import monotonic
+from typing import ClassVar
 
 import zmq
 
@@ -38,7 +39,7 @@ EXPIRY_S = 3 * HEARTBEAT_S
 """After how much silence either takes the other for dead, in seconds."""
 
 PATIENCE_MS = 1000
-"""How long a client waits before it asks again, in milliseconds; the guide has 2500."""
+"""How long a client waits before it asks again for the first time, in milliseconds; the guide has 2500."""
 
 
 def watchful_broker(context: Context, frontend: str, backend: str) -> None:
@@ -131,7 +132,13 @@ def _serve_until_silent(socket: zmq.Socket[bytes], handle: Handle) -> None:
 
 
 class PersistentClient:
-    """Asks until it is answered, each time on a new socket (the guide's Lazy Pirate)."""
+    """Asks until it is answered, each time on a new socket and with twice the patience.
+
+    The guide's Lazy Pirate has the same patience each time: with work that takes longer it
+    asks for ever, and what it has given up keeps its worker from what it has not.
+    """
+
+    patience_ms: ClassVar[int] = PATIENCE_MS
 
     def __init__(self, context: Context, endpoint: str) -> None:
         self._context = context
@@ -141,17 +148,19 @@ class PersistentClient:
     def _open(self) -> None:
         self.socket = self._context.socket(zmq.REQ)
         self.socket.linger = 0
-        self.socket.rcvtimeo = PATIENCE_MS
         self.socket.connect(self._endpoint)
 
     def call(self, body: Body) -> Body:
+        patience_ms = self.patience_ms
         while True:
+            self.socket.rcvtimeo = patience_ms
             self.socket.send_multipart(body)
             try:
                 return self.socket.recv_multipart()
             except zmq.Again:
                 self.socket.close()
                 self._open()
+                patience_ms *= 2
 
     def close(self) -> None:
         self.socket.close()
@@ -194,8 +203,9 @@ PATTERN = Pattern(
     membership=Membership(joins=READY, silence_s=EXPIRY_S + HEARTBEAT_S),
     does_not_survive=(
         "A request whose reply is late or lost is executed again.",
-        "A worker cannot beat while it works: work that takes longer than 0.75 s costs it its "
-        "membership for as long again.",
+        "A worker cannot beat while it works: one that works for longer than 0.75 s is taken for "
+        "dead. Its reply still passes, and it gets work again once it has come anew.",
+        "A dead broker: clients ask for ever, until the harness ends their requests.",
         "Requests that were made again pile up before a broker that is too slow for them.",
     ),
     source="guide chapter 4, ppqueue and ppworker; RFC 6/PPP",

@@ -14,6 +14,9 @@ from reqrep.harness.lens import Lens
 from reqrep.harness.property import Checker, Property, has_strangers
 from reqrep.harness.scenario import Scenario
 
+EARLY_ANSWERS = 100
+"""How many answers are kept that came before their execution: more than threads may be late by."""
+
 
 class DeliveryChecker(Checker):
     def __init__(self, scenario: Scenario, lens: Lens, *, least: int, most: int | None) -> None:
@@ -26,6 +29,8 @@ class DeliveryChecker(Checker):
         # Answered and not yet executed: a request that nobody is answered for is still on
         # its way, and the order of two threads is loose by microseconds.
         self._early: dict[str, Event] = {}
+        self._given_up: dict[str, bool] = {}  # Whether it was executed: it may be answered yet.
+        self._failed: dict[str, Event] = self.ops.table()
 
     def on_execute(self, event: Event) -> None:
         op = event.op
@@ -36,6 +41,11 @@ class DeliveryChecker(Checker):
             return
         count = self._counts[op] = self._counts.get(op, 0) + 1
         self.facts += 1
+        if op in self._given_up:
+            self._given_up[op] = True
+        failed = self._failed.get(op)
+        if failed is not None:
+            self._executed_though_failed(event, failed)
         if count == 1:
             self._began[op] = event
             self._early.pop(op, None)
@@ -43,13 +53,21 @@ class DeliveryChecker(Checker):
             self.broken(f"{op} was executed {count} times", self._began[op], event)
 
     def on_ok(self, event: Event) -> None:
-        if self._least and event.op not in self._began:
+        was_executed = self._given_up.pop(event.op, False) or event.op in self._began
+        if self._least and not was_executed and len(self._early) < EARLY_ANSWERS:
             self._early.setdefault(event.op, event)
 
+    def on_info(self, event: Event) -> None:
+        self._given_up[event.op] = event.op in self._began
+
     def on_fail(self, event: Event) -> None:
+        self._failed[event.op] = event
         began = self._began.get(event.op)
         if began is not None:
-            self.broken(f"{event.op} failed for its client and was executed", began, event)
+            self._executed_though_failed(began, event)
+
+    def _executed_though_failed(self, began: Event, failed: Event) -> None:
+        self.broken(f"{began.op} failed for its client and was executed", began, failed)
 
     def finish(self) -> None:
         answered = next(iter(self._early.values()), None)

@@ -6,18 +6,19 @@ from collections import deque
 
 from reqrep.harness.frames import is_shortened, show_frame
 from reqrep.harness.history import Event
+from reqrep.harness.history.event import NS_PER_MS
 from reqrep.harness.lens import End, Lens
 from reqrep.harness.property import Checker, Property
 from reqrep.harness.scenario import Scenario
-
-MS = 1_000_000
-NS_PER_S = 1000 * MS
+from reqrep.harness.workload import NS_PER_S
 
 HELD_UP_MS = 250
 """A request that lies unread for longer, while its server works on another, is held up.
 
 A busy machine was seen to let a thread wait for 189 ms; real work that blocks takes longer."""
 
+UNSEEN_MS = 1000
+"""A request that lies unread for longer, while no work of its server was seen, leaves a doubt."""
 
 PAUSES = 64
 """How many pauses of the machine are kept; those before matter to no request that is open."""
@@ -46,7 +47,8 @@ class _BrokerChecker(Checker):
     """Watches the one role that hands requests to workers, by their routing ids."""
 
     def wants(self, end: End) -> bool:
-        return end.shows_peer and end.role != "client"
+        hop = end.hop
+        return end.shows_peer and hop is not None and "client" not in (hop.sender, hop.receiver)
 
     def on_reply_received(self, event: Event, end: End, op: str | None) -> None:
         self.freed(event)
@@ -61,25 +63,53 @@ class _BrokerChecker(Checker):
 
 
 class OneAtATimeChecker(_BrokerChecker):
+    """A worker holds what it was given until it has replied to it, and to nothing else.
+
+    A worker that says that it is free while it holds something may have come anew, and then it
+    will never reply to that; or it has said so before it got it. So it is free for now, but its
+    reply to the first, once it was given another, shows that it held two.
+    """
+
     def __init__(self, scenario: Scenario, lens: Lens) -> None:
         super().__init__(scenario, lens)
         self._busy: dict[bytes, Event] = {}
+        self._doubtful: dict[bytes, Event] = {}  # What those held who then said that they are free.
 
     def on_request_sent(self, event: Event, end: End, op: str | None) -> None:
         worker = event.frames[0]
         before = self._busy.get(worker)
         self.facts += 1
         if before is not None:
-            self.broken(
-                f"{event.node} gave {op} to worker {show_frame(worker)}, "
-                f"which still holds {before.op_in_frames}",
-                before,
-                event,
-            )
+            self._held_two(before, event)
         self._busy[worker] = event
+        doubtful = self._doubtful.get(worker)
+        if doubtful is not None and doubtful.op_in_frames == op:
+            del self._doubtful[worker]  # It was given the same again.
+
+    def on_reply_received(self, event: Event, end: End, op: str | None) -> None:
+        worker = event.frames[0]
+        held, doubtful = self._busy.get(worker), self._doubtful.get(worker)
+        if held is not None and op in (None, held.op_in_frames):
+            del self._busy[worker]
+        if doubtful is not None and op == doubtful.op_in_frames:
+            del self._doubtful[worker]
+            if held is not None:
+                self._held_two(doubtful, held, event)
 
     def freed(self, event: Event) -> None:
-        self._busy.pop(event.frames[0], None)
+        worker = event.frames[0]
+        held = self._busy.pop(worker, None)
+        if held is not None:
+            self._doubtful[worker] = held
+
+    def _held_two(self, before: Event, event: Event, *more: Event) -> None:
+        self.broken(
+            f"{event.node} gave {event.op_in_frames} to worker {show_frame(event.frames[0])}, "
+            f"which still holds {before.op_in_frames}",
+            before,
+            event,
+            *more,
+        )
 
 
 class OldestReadyFirstChecker(_BrokerChecker):
@@ -151,7 +181,7 @@ class MembershipChecker(_BrokerChecker):
         if self._silence_ns is not None and silent_ns > self._silence_ns:
             self.broken(
                 f"{event.node} gave {op} to worker {show_frame(worker)}, of which it had heard "
-                f"nothing for {silent_ns / MS:.0f} ms; after {self._silence_ns / MS:.0f} it is dead",
+                f"nothing for {silent_ns / NS_PER_MS:.0f} ms; after {self._silence_ns / NS_PER_MS:.0f} it is dead",
                 heard,
                 event,
             )
@@ -162,8 +192,9 @@ class HeadOfLineChecker(Checker):
 
     Looked for: a request that lay unread, after it was sent and after its server had read
     the request before it, while the server worked. Work is what lies between the beginning
-    and the end of its service; of a server that calls none it is all that time. A body
-    so large that its transfer takes long is left out.
+    and the end of its service; of a server that calls none it is all that time. Who leaves
+    a request unread for long, and works on nothing that can be seen, may sleep beside its
+    service: unknown. A body so large that its transfer takes long is left out.
 
     A time in which the machine stood still, as a real world notes it, counts for nothing.
 
@@ -187,7 +218,7 @@ class HeadOfLineChecker(Checker):
 
     def on_executed(self, event: Event) -> None:
         since_ns = self._working.get(event.node, {}).pop(event.op, event.time_ns)
-        if event.time_ns - since_ns > HELD_UP_MS * MS:
+        if event.time_ns - since_ns > HELD_UP_MS * NS_PER_MS:
             self._worked_ns[event.node] = since_ns, event.time_ns
             self.facts += 1
 
@@ -206,16 +237,23 @@ class HeadOfLineChecker(Checker):
             return
         begun_ns = max(sent.time_ns, before.time_ns)
         unread_ns = self._unread_ns(event, begun_ns)
-        if unread_ns > HELD_UP_MS * MS:
+        if unread_ns > HELD_UP_MS * NS_PER_MS:
             answered = self._answered.get(event.node)
             self.facts += 1
             self.broken(
                 f"head-of-line blocking: {op} lay unread at {event.node} for "
-                f"{unread_ns / MS:.0f} ms while it worked on the request before",
+                f"{unread_ns / NS_PER_MS:.0f} ms while it worked on the request before",
                 before,
                 sent,
                 answered if answered is not None and answered.time_ns > before.time_ns else None,
                 event,
+            )
+            return
+        unseen_ns = self._machine.without(begun_ns, event.time_ns) - max(0, unread_ns)
+        if unseen_ns > UNSEEN_MS * NS_PER_MS:
+            self.unknown(
+                f"{op} lay unread at {event.node} for {unseen_ns / NS_PER_MS:.0f} ms in which it called no "
+                "service: what it does beside that cannot be seen"
             )
 
     def _unread_ns(self, event: Event, begun_ns: int) -> int:

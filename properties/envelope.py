@@ -33,13 +33,17 @@ class EnvelopeChecker(Checker):
         }
         # Where a body begins its way: sent by the client, and by whoever works.
         self._origins = {"request": "client", "reply": _serving_role(scenario)}
-        self._has_tagged_replies = False
+        self._has_tagged_replies = self._has_untagged_replies = False
 
     def on_request_sent(self, event: Event, end: End, op: str | None) -> None:
-        if op is None or end.role != self._origins[end.carries]:
+        if end.role != self._origins[end.carries]:
             self.on_request_received(event, end, op)
             return
         self.facts += 1
+        if op is None:
+            self._judge_untagged(event, end)
+            self._has_untagged_replies |= end.carries == "reply"
+            return
         body = _body(event, end)
         first = self._first[end.carries].setdefault(op, (body, event))
         if first[0] != body:
@@ -85,15 +89,19 @@ class EnvelopeChecker(Checker):
         )
 
     def _judge_untagged(self, event: Event, end: End) -> None:
-        """A body without an op id: its service gave it none, or somebody cut or replaced it."""
-        if end.carries == "request" or self._has_tagged_replies:
+        """A body without an op id: whoever works gave it none, as for an error, or somebody on
+        its way cut or replaced it."""
+        is_origin = end.role == self._origins[end.carries]
+        if end.carries == "request" or (
+            self._has_tagged_replies and not (is_origin or self._has_untagged_replies)
+        ):
             self.broken(
                 f"{event.node} {'sent' if event.kind == 'send' else 'received'} a {end.carries} "
                 f"whose body has lost its beginning: {show(event.frames)}",
                 event,
             )
         else:
-            self.unknown("replies carry no op id, so their bodies cannot be followed")
+            self.unknown("a reply carries no op id, so its body cannot be followed")
 
 
 def _body(event: Event, end: End) -> Body:

@@ -1,7 +1,8 @@
 """Reply to the correct identity: each reply goes to the client that it is for.
 
 Judged twice: where a ROUTER puts a routing id in front of a reply, which must be an
-id that the request came with; and where a client receives it.
+id that the request came with; and where a client receives it. A request comes with the ids
+that stand where its client's message was received; what the next node is told of them must be the same.
 """
 
 from __future__ import annotations
@@ -31,8 +32,25 @@ class IdentityChecker(Checker):
         came = self._came.get(op)
         if came is None:
             came = self._came[op] = {}
+        is_first = end.hop is not None and end.hop.sender == "client"
         for name, at in end.ids:
-            came.setdefault((name, event.frames[at]), event)
+            value = event.frames[at]
+            if (name, value) in came:
+                continue
+            others = [] if is_first else self._known(came, name)
+            if others:
+                original, first = others[0]
+                self.broken(
+                    f"{event.node} was given {op} as from the routing id {show_frame(value)}; "
+                    f"the request came from {show_frame(original)}",
+                    first,
+                    event,
+                )
+            came[name, value] = event
+
+    @staticmethod
+    def _known(came: dict[Id, Event], name: str) -> list[tuple[bytes, Event]]:
+        return [(value, first) for (known, value), first in came.items() if known == name]
 
     def on_reply_sent(self, event: Event, end: End, op: str | None) -> None:
         if op is None or not self._goes_to_asker:
@@ -45,7 +63,7 @@ class IdentityChecker(Checker):
             if (name, value) in came:
                 self.facts += 1
                 continue
-            others = [(other, first) for (known, other), first in came.items() if known == name]
+            others = self._known(came, name)
             if others:
                 self.facts += 1
                 original, first = others[0]

@@ -25,6 +25,9 @@ class OwnershipChecker(Checker):
         self.facts += 1
         self._made[event.socket] = event
 
+    def on_close(self, event: Event) -> None:
+        self._made.pop(event.socket, None)
+
     def on_ownership(self, event: Event) -> None:
         made = self._made.get(event.socket)
         kind = made.text if made is not None else "socket"

@@ -6,11 +6,12 @@ from collections import defaultdict
 
 from reqrep.harness.frames import asker_of
 from reqrep.harness.history import Event
+from reqrep.harness.history.event import NS_PER_MS
 from reqrep.harness.lens import Lens
 from reqrep.harness.property import Checker, Property
 from reqrep.harness.scenario import Scenario
 
-MS = 1_000_000
+OLD, NEW = "an old connection", "a new connection"
 
 
 class RecoveryChecker(Checker):
@@ -25,6 +26,7 @@ class RecoveryChecker(Checker):
         super().__init__(scenario, lens)
         self._asked: defaultdict[str, list[Event]] = defaultdict(list)  # By client.
         self._slowest_ns: dict[str, int] = {}  # connection -> its slowest answer
+        self._has_newcomer = self.pattern.welcomes(scenario.nodes.clients)
 
     def on_invoke(self, event: Event) -> None:
         if self.scenario.is_fresh(event.op):
@@ -50,14 +52,19 @@ class RecoveryChecker(Checker):
                     first,
                     self.ops.seen.get(op),
                 )
-        self.remark = "; ".join(
-            f"on {connection} within {slowest_ns / MS:.3g} ms"
+        if self._has_newcomer and NEW not in self._slowest_ns:
+            self.unknown("the newcomer never came to ask")
+        told = [
+            f"on {connection} within {slowest_ns / NS_PER_MS:.3g} ms"
             for connection, slowest_ns in self._slowest_ns.items()
-        )
+        ]
+        if OLD not in self._slowest_ns:
+            told.append(f"nobody was left who could ask on {OLD}")
+        self.remark = "; ".join(told)
 
     def _connection(self, op: str) -> str:
         is_new = asker_of(op) >= self.scenario.nodes.clients
-        return "a new connection" if is_new else "an old connection"
+        return NEW if is_new else OLD
 
 
 RECOVERY = Property(

@@ -91,7 +91,7 @@ class StateMachineChecker(Checker):
             machine.table = REQ_RELAXED if event.number else REQ
 
     def wants(self, end: End) -> bool:
-        return end.type in ("REQ", "REP")
+        return end.type in ("REQ", "REP", "")  # No type is told with the messages of strangers.
 
     def on_send(self, event: Event, end: End, op: str | None) -> None:
         machine = self._machines.get(event.socket)

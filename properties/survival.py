@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from reqrep.harness.history import Event
-from reqrep.harness.history.event import DIED
+from reqrep.harness.history.event import DIED, UNASKED
 from reqrep.harness.lens import End, Lens
 from reqrep.harness.property import Checker, Property
 from reqrep.harness.scenario import Scenario
 
 
 class RobustnessChecker(Checker):
-    """No bytes from a peer end a loop. A node that raised is broken whatever made it raise."""
+    """No bytes from a peer end a loop. A node that raised is broken whatever made it raise; one
+    that returned though nobody told it to may have meant to, or has swallowed what it should say."""
 
     def __init__(self, scenario: Scenario, lens: Lens) -> None:
         super().__init__(scenario, lens)
@@ -34,6 +35,13 @@ class RobustnessChecker(Checker):
             if misfit is last and end is not None:
                 reason += f" ({end.problem(last.frames)})"
         self.broken(reason, last, event)
+
+    def on_end(self, event: Event) -> None:
+        if event.text == UNASKED:
+            self.unknown(
+                f"{event.node} {UNASKED}; whether it meant to, or a message has ended it, "
+                "nobody can say"
+            )
 
 
 class ShutdownChecker(Checker):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..frames import adapted
+from ..frames import adapted, layout
 from .fault import Fault
 from .scene import Scene
 
@@ -70,8 +69,8 @@ def is_strangers(node: str, frames: Sequence[bytes]) -> bool:
 
 def odd_messages(pattern: Pattern) -> list[list[bytes]]:
     """Messages that no client of a pattern sends."""
-    layouts = " ".join(layout for hop in pattern.hops for layout in (hop.sent, hop.received))
-    words = [word.encode() for word in dict.fromkeys(re.findall(r'\["([^"]+)"\]', layouts))]
+    parts = [part for hop in pattern.hops for part in layout(hop.sent).parts]
+    words = dict.fromkeys(part.value for part in parts if part.kind == "literal")
     return [
         [MARK],
         [b""],
@@ -97,15 +96,15 @@ def good_message(pattern: Pattern, link: str) -> list[bytes]:
         if hop.carries == "request" and hop.link == link and hop.sender == "client"
     )
     text = adapted(hop.sent, pattern.link(link).socket_of("client"), "DEALER")
-    good = []
-    for part in re.findall(r"\[(.*?)\]", text):
-        if part.startswith("body"):
-            good.append(GOOD)
-        elif part.startswith('"'):
-            good.append(part.strip('"').encode())
-        else:
-            good.append({"": b"", "meta": b"META:userid=stranger"}.get(part, b"0"))
-    return good
+    named = {"meta": b"META:userid=stranger"}
+    return [
+        GOOD
+        if part.kind == "body"
+        else named.get(part.name, b"0")
+        if part.kind == "name"
+        else part.value
+        for part in layout(text).parts
+    ]
 
 
 def talk(

@@ -54,11 +54,11 @@ MACHINE = "machine"
 DIED = "its process "
 """What the last line of a `crash` begins with where no exception was raised."""
 
+UNASKED = "returned before it was told to"
+"""The text of the `end` of a node whose program went on for nobody."""
+
 OUTCOMES = ("ok", "fail", "info")
 """The kinds that end an op."""
-
-ERRORS = ("efsm", "again", "unreachable")
-"""The kinds that tell of a call which failed."""
 
 
 class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):

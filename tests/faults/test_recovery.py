@@ -46,7 +46,7 @@ class GivesUp(ReqClient):
 
 
 SIX = Workload(6, ClosedLoop(think_time_s=0.01), timeout_s=0.5)
-HELD = Hold("service", at=0.02, lasts=0.3)
+HELD = Hold("service", at=0.005, lasts=0.3)
 
 
 def server(may_ask: Callable[[Counter[bytes], bytes], bool]) -> Callable[..., None]:
@@ -71,6 +71,10 @@ def the_first_two(answered: Counter[bytes], client: bytes) -> bool:
 
 def three_times_each(answered: Counter[bytes], client: bytes) -> bool:
     return answered[client] < 3
+
+
+def three_times_until_somebody_new_comes(answered: Counter[bytes], client: bytes) -> bool:
+    return len(answered) > 2 or answered[client] < 3
 
 
 def always(answered: Counter[bytes], client: bytes) -> bool:
@@ -117,6 +121,13 @@ def test_a_server_that_never_answers_somebody_again_has_not_recovered(
     assert verdict.outcome == "broken"
     assert f"asked on {connection} after all faults were healed" in verdict.reason
     assert [event.kind for event in verdict.witness] == ["invoke", "recv"]
+
+
+@pytest.mark.parametrize(("world", "transport"), REAL)
+def test_a_newcomer_wakes_nobody_who_would_sleep_on(world: str, transport: str) -> None:
+    sleeper = server(three_times_until_somebody_new_comes)
+    verdict = recovery(run(HELD, world=world, transport=transport, server=sleeper))
+    assert "asked on an old connection after all faults were healed" in verdict.reason
 
 
 @pytest.mark.parametrize(("world", "transport"), [*REAL, ("processes", "ipc")])

@@ -34,12 +34,17 @@ class Story:
         """A socket of a node, named `node/anything`, at a link."""
         node = name.partition("/")[0]
         number = self._sockets[name] = len(self._sockets) + 1
-        endpoint = f"inproc://{link}"
         self.add(node, "socket", socket=number, text=type_)
-        self.add(node, "bind" if binds else "connect", socket=number, text=endpoint)
         if binds:
-            self.add(node, "link", text=link, frames=(endpoint.encode(),))
-        return self
+            return self.binds(name, link)
+        return self.add(node, "connect", socket=number, text=f"inproc://{link}")
+
+    def binds(self, name: str, link: str) -> Story:
+        """A socket binds the endpoint of a link, one more perhaps."""
+        node = name.partition("/")[0]
+        endpoint = f"inproc://{link}"
+        self.add(node, "bind", socket=self._sockets[name], text=endpoint)
+        return self.add(node, "link", text=link, frames=(endpoint.encode(),))
 
     def send(self, name: str, *frames: bytes, after_ms: int = 1) -> Story:
         return self._cross(name, "send", frames, after_ms)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from reqrep import Checker, Event, Property, Scenario
+from reqrep.harness.faults.stranger import MARK, Stranger
+from reqrep.harness.history.event import UNASKED
 from reqrep.harness.lens import End, Lens
 from reqrep.harness.ops import KEPT_AFTER_END
+from reqrep.harness.pattern import Hop
 from reqrep.harness.property import judge
 
 from .histories import MS, Story, dealer_router, load_balancing, paranoid_pirate
@@ -79,6 +84,46 @@ class TestEnvelope:
         story.socket("server-0/inner", "PUSH", "replies").send("server-0/inner", ASK)
         assert story.judge("envelope").outcome == "holds"
 
+    @pytest.mark.parametrize("errs_first", [True, False])
+    def test_a_reply_of_the_servers_own_words_is_unknown_whenever_it_comes(
+        self, errs_first: bool
+    ) -> None:
+        story = dealer_router()
+        words = [b"ERROR", ASK] if errs_first else [ASK, b"ERROR"]
+        for body in words:
+            story.send("server-0/s", b"C", b"", body).recv("client-0/s", b"", body)
+        assert story.judge("envelope").outcome == "unknown"
+
+    def test_a_reply_that_lost_its_beginning_on_its_way_is_broken(self) -> None:
+        story = dealer_router().send("server-0/s", b"C", b"", ASK)
+        verdict = story.recv("client-0/s", b"", b"ask").judge("envelope")
+        assert "whose body has lost its beginning" in verdict.reason
+
+    def test_a_socket_may_serve_two_links(self) -> None:
+        story = Story("load-balancing").socket("broker-0/both", "ROUTER", "frontend", binds=True)
+        story.binds("broker-0/both", "backend")
+        story.recv("broker-0/both", b"W", b"", b"READY").recv("broker-0/both", b"C", b"", ASK)
+        story.send("broker-0/both", b"W", b"", b"C", b"", ASK)
+        story.recv("broker-0/both", b"W", b"", b"C", b"", ASK)
+        story.send("broker-0/both", b"C", b"", ASK)
+        verdict = story.judge("envelope")
+        assert (verdict.outcome, verdict.facts) == ("holds", 5), verdict.reason
+
+    @pytest.mark.parametrize(
+        ("type_", "frames"),
+        [("ROUTER", (b"B", b"C", b"", ASK)), ("DEALER", (b"C", b"", ASK)), ("REP", (ASK,))],
+    )
+    def test_a_worker_of_a_queue_may_have_any_socket_that_speaks_the_same(
+        self, type_: str, frames: tuple[bytes, ...]
+    ) -> None:
+        story = Story("broker").socket("broker-0/front", "ROUTER", "frontend", binds=True)
+        story.socket("broker-0/back", "DEALER", "backend", binds=True)
+        story.socket("client-0/s", "REQ", "frontend").send("client-0/s", ASK)
+        story.socket("worker-0/s", type_, "backend")
+        story.recv("worker-0/s", *frames).send("worker-0/s", *frames)
+        verdict = story.judge("envelope")
+        assert (verdict.outcome, verdict.facts) == ("holds", 3), verdict.reason
+
     def test_a_control_word_from_a_client_is_a_body_like_any_other(self) -> None:
         story = load_balancing()
         story.recv("broker-0/front", b"READY", b"", b"@c0.0 x")
@@ -97,6 +142,14 @@ class TestReplyIdentity:
         verdict = story.judge("reply-identity")
         assert verdict.outcome == "broken"
         assert "the reply to c0.0 reached client-1; it was for client-0" in verdict.reason
+
+    def test_a_request_that_is_passed_on_as_anothers_is_broken(self) -> None:
+        story = asked(load_balancing()).recv("broker-0/front", b"C", b"", ASK)
+        verdict = story.recv("worker-0/s", b"D", b"", ASK).judge("reply-identity")
+        assert verdict.outcome == "broken"
+        assert "worker-0 was given c0.0 as from the routing id [D]; the request came from [C]" in (
+            verdict.reason
+        )
 
     def test_a_reply_to_any_of_the_ids_that_asked_holds(self) -> None:
         story = asked(dealer_router()).recv("server-0/s", b"C1", b"", ASK)
@@ -173,6 +226,11 @@ class TestDelivery:
         story = asked(dealer_router()).add("server-0", "execute", op="c0.0")
         assert story.add("client-0", "fail", op="c0.0").judge("at-most-once").outcome == "broken"
 
+    def test_an_op_that_is_executed_after_it_has_failed_is_broken(self) -> None:
+        story = asked(dealer_router()).add("client-0", "fail", op="c0.0")
+        verdict = story.add("server-0", "execute", op="c0.0").judge("at-most-once")
+        assert "c0.0 failed for its client and was executed" in verdict.reason
+
     def test_executions_that_nobody_counted_are_unknown(self) -> None:
         story = asked(dealer_router()).add("client-0", "ok", op="c0.0", frames=(ASK,))
         assert story.judge("exactly-once").outcome == "unknown"
@@ -217,6 +275,17 @@ class TestStateMachine:
         assert verdict.outcome == "broken"
         assert meaning in verdict.reason
 
+    def test_a_rep_answers_a_stranger_in_words_of_its_own(self) -> None:
+        story = Story("req-rep").socket("server-0/s", "REP", "service", binds=True)
+        story.scenario = story.scenario.replace(faults=(Stranger("service"),))
+        story.recv("server-0/s", MARK).send("server-0/s", b"what?")
+        story.recv("server-0/s", ASK).send("server-0/s", ASK)
+        for name in "state-machine", "envelope":
+            assert story.judge(name).outcome == "holds", name
+        assert story.judge("state-machine").facts == 4
+        story.send("server-0/s", b"what?")
+        assert "it has received no request" in story.judge("state-machine").reason
+
     def test_a_relaxed_req_may_send_again(self) -> None:
         story = self.req().add("client-0", "option", socket=1, text="REQ_RELAXED", number=1)
         story.send("client-0/s", ASK).send("client-0/s", ASK).recv("client-0/s", ASK)
@@ -243,6 +312,37 @@ class TestDispatch:
         story = self.give(self.ready(load_balancing(), b"W0"), b"W0", b"c0.0")
         story.recv("broker-0/back", b"W0", b"", b"C", b"", b"@c0.0 x")
         assert self.give(story, b"W0", b"c1.0").judge("one-at-a-time").outcome == "holds"
+
+    def reply(self, story: Story, worker: bytes, op: bytes) -> Story:
+        return story.recv("broker-0/back", worker, b"", b"C", b"", b"@%s x" % op)
+
+    def test_a_second_reply_to_what_was_done_frees_nobody(self) -> None:
+        story = self.give(self.ready(load_balancing(), b"W0"), b"W0", b"c0.0")
+        self.give(self.reply(story, b"W0", b"c0.0"), b"W0", b"c1.0")
+        self.give(self.reply(story, b"W0", b"c0.0"), b"W0", b"c2.0")
+        assert "gave c2.0 to worker [W0], which still holds c1.0" in (
+            story.judge("one-at-a-time").reason
+        )
+
+    @pytest.mark.parametrize("answers_both", [True, False])
+    def test_a_worker_that_is_ready_again_held_two_if_it_answers_both(
+        self, answers_both: bool
+    ) -> None:
+        story = self.give(self.ready(load_balancing(), b"W0"), b"W0", b"c0.0")
+        self.give(self.ready(story, b"W0"), b"W0", b"c1.0")
+        self.reply(story, b"W0", b"c0.0" if answers_both else b"c1.0")
+        assert story.judge("one-at-a-time").outcome == ("broken" if answers_both else "holds")
+
+    def test_what_a_client_says_of_itself_makes_no_worker(self) -> None:
+        hop = Hop("control", "frontend", "client", '["BYE"]', "broker", '[C][]["BYE"]')
+        story = load_balancing()
+        pattern = story.scenario.pattern
+        story.scenario = story.scenario.replace(
+            pattern=replace(pattern, hops=(*pattern.hops, hop), membership=None, name="bye")
+        )
+        story.recv("broker-0/front", b"C", b"", b"BYE")
+        self.give(self.ready(story, b"W0"), b"W0", b"c0.0")
+        assert story.judge("oldest-ready-first").outcome == "holds"
 
     def test_work_for_a_younger_worker_is_broken(self) -> None:
         story = self.ready(self.ready(load_balancing(), b"W0"), b"W1")
@@ -312,6 +412,18 @@ class TestDispatch:
         story.recv("server-0/s", b"D", b"", OTHER, after_ms=400)
         assert story.judge("head-of-line").outcome == outcome
 
+    def test_a_request_that_lies_unread_beside_all_work_leaves_a_doubt(self) -> None:
+        story = dealer_router()
+        asked(story).send("client-0/s", b"", ASK).recv("server-0/s", b"C", b"", ASK)
+        asked(story, "c1.0").send("client-1/s", b"", OTHER)
+        story.add("server-0", "execute", op="c0.0", after_ms=2000)
+        story.add("server-0", "executed", op="c0.0")
+        verdict = story.recv("server-0/s", b"D", b"", OTHER).judge("head-of-line")
+        assert verdict.outcome == "unknown"
+        assert "c1.0 lay unread at server-0 for 2002 ms in which it called no service" in (
+            verdict.reason
+        )
+
     def test_a_request_that_is_read_at_once_is_not_held_up_however_long_it_takes(self) -> None:
         story = dealer_router()
         asked(story).send("client-0/s", b"", ASK).recv("server-0/s", b"C", b"", ASK)
@@ -328,6 +440,12 @@ class TestSurvival:
         )
         assert "server-0 raised ValueError: x after the message below" in verdict.reason
         assert "the empty delimiter is missing" in verdict.reason
+
+    def test_a_program_that_returns_unasked_leaves_a_doubt(self) -> None:
+        story = dealer_router().recv("server-0/s", b"C", b"", ASK)
+        verdict = story.add("server-0", "end", text=UNASKED).judge("robustness")
+        assert verdict.outcome == "unknown"
+        assert "server-0 returned before it was told to" in verdict.reason
 
     @pytest.mark.parametrize("kind", ["stuck", "left"])
     def test_what_is_left_behind_breaks_the_shutdown(self, kind: str) -> None:
@@ -481,13 +599,15 @@ class TestOps:
         assert len(lens.ops.seen) == KEPT_AFTER_END
 
     def test_an_op_that_was_given_up_may_be_settled_however_late(self) -> None:
-        story = asked(dealer_router()).add("client-0", "info", op="c0.0")
+        story = asked(dealer_router()).add("server-0", "execute", op="c0.0")
+        story.add("client-0", "info", op="c0.0")
         for number in range(KEPT_AFTER_END + 1):
             op = f"c1.{number}"
-            asked(story, op).add("client-1", "ok", op=op, frames=(b"@%s ask" % op.encode(),))
+            asked(story, op).add("server-0", "execute", op=op)
+            story.add("client-1", "ok", op=op, frames=(b"@%s ask" % op.encode(),))
         story.add("client-0", "ok", op="c0.0", frames=(ASK,))
-        assert story.judge("one-outcome").outcome == "holds"
-        assert story.judge("correlation").outcome == "holds"
+        for name in "one-outcome", "correlation", "exactly-once":
+            assert story.judge(name).outcome == "holds", name
         story.add("client-0", "ok", op="c0.0", frames=(ASK,))
         assert story.judge("one-outcome").outcome == "broken"
         assert story.judge("correlation").outcome == "broken"
