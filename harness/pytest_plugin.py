@@ -1,15 +1,19 @@
-"""The pytest plug-in: a fixture that runs a scenario and asserts what its pattern promises.
+"""The pytest plug-in: fixtures that run scenarios and assert what their pattern promises.
 
     def test_my_broker_keeps_its_promises(run_fleet):
         run_fleet("load-balancing", broker=my_broker, clients=5, workers=3)
 
-This module imports nothing of weight: what is needed is loaded when the fixture is
-used, so a test session that does not use it does not pay for it.
+    def test_my_broker_whatever_happens(search_fleet):
+        search_fleet("load-balancing", broker=my_broker, scenarios=1000)
+
+This module imports nothing of weight: what is needed is loaded when a fixture is
+used, so a test session that does not use them does not pay for it.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import re
 import zlib
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
@@ -31,7 +35,7 @@ FAILURES = "reqrep-failures"
 
 _OPTIONS = (
     ("world", "simulated", "the world that fleets run in: simulated, threads or processes"),
-    ("transport", "", "inproc, ipc or tcp; empty takes the one of the world"),
+    ("transport", "", "inproc, ipc or tcp; none takes the one of the world"),
     ("seed", "0", "the seed of scenarios that name none"),
 )
 
@@ -40,7 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("reqrep", "ZeroMQ request-reply fleets")
     for name, default, text in _OPTIONS:
         group.addoption(
-            f"--reqrep-{name}", dest=f"reqrep_{name}", help=f"{text} (default: {default})"
+            f"--reqrep-{name}", dest=f"reqrep_{name}", help=f"{text} (default: {default or 'none'})"
         )
         parser.addini(f"reqrep_{name}", text, default=default)
 
@@ -92,6 +96,7 @@ class FleetRunner:
         Raises:
             PropertyBroken: A property is broken or unknown; the message has its witness.
             MisuseError: What was asked for cannot be run.
+            NodeFailed: A node did not start.
         """
         from .run import run
 
@@ -211,6 +216,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("search_fleet", shards, ids=ids, indirect=True)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Share a search anew between those of its shards that are run, as after `--lf` or `-k`."""
+    shards: dict[str, list[pytest.Item]] = {}
+    for item in session.items:
+        callspec = getattr(item, "callspec", None)
+        if callspec is not None and "search_fleet" in callspec.params:
+            shards.setdefault(_SHARD.sub("", item.nodeid), []).append(item)
+    for items in shards.values():
+        for index, item in enumerate(items):
+            item.callspec.params["search_fleet"] = index, len(items)  # type: ignore[attr-defined]
+
+
+_SHARD = re.compile(r"shard \d+ of \d+")
+
+
 @pytest.fixture
 def search_fleet(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -224,7 +244,7 @@ def search_fleet(
     index, count = getattr(request, "param", (0, 1))
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if count > 1 else base  # The workers' folders lie side by side.
-    test = request.node.nodeid.replace(f"shard {index + 1} of {count}", "")
+    test = _SHARD.sub("", request.node.nodeid)
     folder = shared / f"reqrep-shards-{zlib.crc32(test.encode()):08x}"
     root = request.config.rootpath
     out = Path(FAILURES) if root == Path.cwd() else root / FAILURES  # As a person would type it.

@@ -99,12 +99,12 @@ class Report:
 
     @property
     def holds(self) -> bool:
-        """Whether every promised property holds, and something is promised at all."""
-        return all(self.verdicts) and not (self.not_promised and not self.verdicts)
+        """Whether every promised property holds, and there was something to judge."""
+        return bool(self.verdicts) and all(self.verdicts)
 
     @property
     def exit_status(self) -> int:
-        """0 all hold, 1 one is broken, 3 one is unknown or none promised, 4 a bug of ours."""
+        """0 all hold, 1 one is broken, 3 one is unknown or none was judged, 4 a bug of ours."""
         if self.of("broken"):
             return EXIT_BROKEN
         if any(verdict.bug for verdict in self.verdicts):
@@ -142,6 +142,7 @@ def run(
     *,
     progress: Callable[[list[Any]], None] | None = None,
     history: str | Path | None = None,
+    asks_afresh: bool = False,
 ) -> Report:
     """Run a scenario in a world and judge its history by what its pattern promises.
 
@@ -159,6 +160,8 @@ def run(
         history: Where to save the history; None keeps it in memory. It is saved, as far
             as it goes, when a node fails and after Ctrl-C too; on real sockets it is saved
             while the load runs, so that a part is there when reqrep itself is killed.
+        asks_afresh: Whether clients ask on when all faults are healed though nothing that is judged
+            needs it.
 
     Raises:
         MisuseError: Something that was asked for is not there or cannot be, as a fault that the
@@ -188,7 +191,7 @@ def run(
 
     is_kept = history is not None and world != "simulated"
     begun, told = _BEGIN[world](planned, transport, look if is_kept else progress)
-    begun.asks_afresh = any(each.asks_afresh for each in properties)
+    begun.asks_afresh = asks_afresh or any(each.asks_afresh for each in properties)
     recorder, go = begun.recorder, begun.run
     journal = _journal(history, about, recorder)
     try:

@@ -41,7 +41,7 @@ def blamed() -> Iterator[None]:
         sys.exit(EXIT_BROKEN_PIPE)
     except HarnessBug as error:
         fail(str(error), EXIT_BUG)
-    except (click.ClickException, click.exceptions.Exit):
+    except (click.ClickException, click.exceptions.Exit, click.Abort):
         raise
     except Exception:
         fail(f"this is a bug of reqrep, please report it:\n{traceback.format_exc()}", EXIT_BUG)

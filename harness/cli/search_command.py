@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from ..errors import MisuseError
 from .command import blamed, check_writable
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from ..search.space import Space
 
 FOLDER = "reqrep-failures"
+
+OF_SEARCHES = ("scenarios", "minutes", "jobs", "faults", "keep_going", "json_to")
+"""Options that mean nothing to `--exhaustive`, which runs schedules of one scenario without faults."""
 
 
 @click.command("search", short_help="Look for a scenario that breaks what a pattern promises.")
@@ -33,16 +37,23 @@ FOLDER = "reqrep-failures"
     metavar="none|promised|random|KIND,...",
     help="Kinds that may be in a plan: those under which all is promised, or all, or these.",
 )
-@click.option("--clients", type=int, help="Fleets of up to so many.  [default: 3]")
-@click.option("--workers", type=int, help="Likewise.  [default: 3]")
-@click.option("--requests", type=int, help="Up to so many requests in all.  [default: 12]")
+@click.option("--clients", type=int, help="Fleets of up to so many.  [default: 3; 1 if exhaustive]")
+@click.option("--workers", type=int, help="Likewise.  [default: 3; 2 if exhaustive]")
+@click.option(
+    "--requests", type=int, help="Up to so many requests in all.  [default: 12; 2 if exhaustive]"
+)
 @click.option("--body", metavar="SIZE[xFRAMES]|faker|MODULE:NAME", help="What requests carry.")
 @click.option("--timeout", type=float, help="Virtual seconds that an op may stay open.")
 @click.option("--transport", default="tcp", show_default=True, help="Whose rules hold.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the whole search.")
 @click.option("--keep-going", is_flag=True, help="Go on after a break; group the same ones.")
-@click.option("--exhaustive", is_flag=True, help="Every schedule of one tiny scenario instead.")
-@click.option("--deviations", type=int, default=2, show_default=True, help="Of --exhaustive.")
+@click.option(
+    "--exhaustive",
+    is_flag=True,
+    help="Instead, every schedule of one tiny scenario that differs from the calm one in at most "
+    "--deviations decisions.",
+)
+@click.option("--deviations", type=int, help="Of --exhaustive.  [default: 2]")
 @click.option("--out", default=FOLDER, show_default=True, help="Where counterexamples are kept.")
 @click.option("--json", "json_to", metavar="FILE|-", help="Write the result as JSON.")
 @click.option("--quiet", is_flag=True, help="No progress bar, no text.")
@@ -62,7 +73,7 @@ def command(
     seed: int,
     keep_going: bool,
     exhaustive: bool,
-    deviations: int,
+    deviations: int | None,
     out: str,
     json_to: str | None,
     quiet: bool,
@@ -83,6 +94,10 @@ def command(
                 f"--scenarios {scenarios} and --minutes {minutes:g} exclude each other: "
                 "a search ends by number or by time"
             )
+        if exhaustive:
+            _refuse_given(OF_SEARCHES, "which means nothing with --exhaustive: leave it out")
+        else:
+            _refuse_given(("deviations",), "which is only for --exhaustive")
         least = Limits()
         tiny = Fleet(clients=1, workers=2) if exhaustive else least.fleet
         space = Space(
@@ -103,12 +118,23 @@ def command(
         check_writable(json_to)
         show = not quiet and json_to != "-"
         if exhaustive:
-            status = _exhaust(space, names, deviations, Path(out), show)
+            status = _exhaust(
+                space, names, 2 if deviations is None else deviations, Path(out), show
+            )
         else:
             status = _search(
                 space, names, scenarios, minutes, jobs, keep_going, Path(out), json_to, show
             )
         sys.exit(status)
+
+
+def _refuse_given(names: tuple[str, ...], why: str) -> None:
+    """Refuse options that would have no effect."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if option.name in names and source is ParameterSource.COMMANDLINE:
+            raise MisuseError(f"{option.opts[0]} was given, {why}")
 
 
 def _kinds(text: str, transport: str) -> tuple[str, ...] | None:
@@ -138,7 +164,6 @@ def _search(
     show: bool,
 ) -> int:
     from ..report.terminal import search_bar
-    from ..run import EXIT_BROKEN, EXIT_HOLDS
     from ..search.result import search
 
     total = (1000 if scenarios is None else scenarios) if minutes is None else None
@@ -166,24 +191,28 @@ def _search(
             Path(json_to).write_text(text + "\n")
     if show:
         click.echo(str(result))
-    return EXIT_HOLDS if result.holds else EXIT_BROKEN
+    return result.exit_status
 
 
 def _exhaust(space: Space, names: tuple[str, ...], deviations: int, out: Path, show: bool) -> int:
     from ..report.terminal import search_bar
-    from ..run import EXIT_BROKEN, EXIT_HOLDS
+    from ..run import EXIT_BROKEN, EXIT_HOLDS, EXIT_UNKNOWN
     from ..search.exhaust import exhaust
-    from ..search.result import keep, replay_lines
+    from ..search.result import kept, replay_lines
     from ..search.story import story
 
     shown = search_bar(None, None) if show else nullcontext((None, None))
     with shown as (_, on_step):
-        runs, broken = exhaust(space, names, deviations, on_step)
+        runs, broken, unknown = exhaust(space, names, deviations, on_step)
     if broken is not None:
-        path = keep(broken, out)
+        replay = replay_lines(*kept(broken, out))
         if show:
-            click.echo(story(broken, replay_lines(path)))
+            click.echo(story(broken, replay))
         return EXIT_BROKEN
+    if unknown is not None:
+        if show:
+            click.echo(f"{unknown.property} is unknown: {unknown.reason}")
+        return EXIT_UNKNOWN
     if show:
         click.echo(
             f"none of these {runs:,} runs breaks it: every schedule with at most {deviations} "

@@ -15,6 +15,7 @@ import msgspec
 
 from ..catalogue import claim
 from ..errors import MisuseError, NodeFailed, PropertyBroken
+from ..exercised import exercised
 from ..property import judge
 from ..run import DEFAULT_WORLD, run
 from ..scenario import Scenario
@@ -152,9 +153,8 @@ class Counterexample:
                 seen = attempt(self.trial, promised(self.trial.scenario, list(names)))
         except (MisuseError, NodeFailed) as error:
             return Replayed("no longer applies", str(error))
-        broken = {
-            verdict.property: verdict for verdict in seen.verdicts if verdict.outcome == "broken"
-        }
+        verdicts = exercised(seen.verdicts, self.trial.scenario, seen.history)
+        broken = {verdict.property: verdict for verdict in verdicts if verdict.outcome == "broken"}
         same = broken.get(self.broken)
         if same is not None:
             exactly = seen.history.digest == self.digest
@@ -168,7 +168,7 @@ class Counterexample:
                 f"{other.reason}",
                 seen,
             )
-        unknown = next((v for v in seen.verdicts if v.property == self.broken and not v), None)
+        unknown = next((v for v in verdicts if v.property == self.broken and not v), None)
         if unknown is not None:
             return Replayed(
                 "no longer applies", f"{self.broken} is unknown: {unknown.reason}", seen
@@ -189,7 +189,12 @@ class Counterexample:
         scenario = self.trial.scenario
         for number in range(1, tries + 1):
             try:
-                report = run(scenario.replace(seed=scenario.seed + number - 1), world, transport)
+                report = run(
+                    scenario.replace(seed=scenario.seed + number - 1),
+                    world,
+                    transport,
+                    asks_afresh=found.asks_afresh,
+                )
             except NodeFailed as error:
                 return Replayed("no longer applies", str(error))
             (verdict,) = judge([found], scenario, report.history)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from ..property import Property
+from ..property import Property, Verdict
 from ..simulation.choices import SparseChoices
 from .deciders import Deviations
 from .shrink import Shrinker
@@ -60,7 +60,7 @@ def exhaust(
     names: Sequence[str] = (),
     deviations: int = 2,
     on_step: Callable[[int, Attempt], None] | None = None,
-) -> tuple[int, Attempt | None]:
+) -> tuple[int, Attempt | None, Verdict | None]:
     """Run every schedule of the plain scenario of a space.
 
     Args:
@@ -70,16 +70,20 @@ def exhaust(
         on_step: Called after each run with the number of runs so far.
 
     Returns:
-        How many runs there were, and the least attempt that breaks; None if none does.
+        How many runs there were; the least attempt that breaks, None if none does; and the first
+        verdict that is unknown, None if all are certain.
     """
     scenario = space.plain
     properties = promised(scenario, names)
     runs = 0
+    unknown: Verdict | None = None
     with laboratory():
         for tried in schedules(Trial(scenario, space.limits.transport), properties, deviations):
             runs += 1
             if on_step is not None:
                 on_step(runs, tried)
             if tried.broken is not None:
-                return runs, Shrinker(tried, properties).run()
-    return runs, None
+                return runs, Shrinker(tried, properties).run(), unknown
+            if unknown is None:
+                unknown = next((v for v in tried.verdicts if v.outcome == "unknown"), None)
+    return runs, None, unknown

@@ -19,7 +19,7 @@ from multiprocessing import get_context, parent_process
 
 import msgspec
 
-from ..errors import MisuseError
+from ..errors import MisuseError, PeerError
 from ..scenario import PatternName
 from ..values import require_count, require_more_than_0
 from .shrink import Shrinker
@@ -118,6 +118,11 @@ class Search:
         self.jobs = jobs
         self.keep_going = keep_going
         self.properties = promised(space.plain, properties)
+        if not self.properties:
+            raise MisuseError(
+                f"{space.pattern.name} promises nothing that a simulated run could break; give its "
+                "Pattern promises, or name properties"
+            )
         self.tally = Tally()
         self.found: list[Found] = []
         self.elapsed_s = 0.0
@@ -186,7 +191,7 @@ class Search:
                 for future in done:
                     yield future.result()
         finally:
-            # After Ctrl-C, too: nobody waits for a batch that nobody wants.
+            # After Ctrl-C, too: what has not begun is dropped, what has is soon over.
             pool.shutdown(wait=True, cancel_futures=True)
 
     def shrunk(
@@ -196,7 +201,14 @@ class Search:
         with laboratory():
             trial = self.space.trial(found.number)
             properties = promised(trial.scenario, self.names)
-            return Shrinker(attempt(trial, properties), properties, on_step).run()
+            again = attempt(trial, properties)
+            if again.broken is None or breach(again.broken) != found.breach:
+                raise PeerError(
+                    f"scenario {found.number} broke ({found.breach}), and does not when it is run "
+                    "again: a program keeps something from one run to the next, as in a global "
+                    "variable; begin each run afresh"
+                )
+            return Shrinker(again, properties, on_step).run()
 
 
 # --- in another process ---------------------------------------------------------

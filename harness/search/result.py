@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from ..errors import MisuseError, PropertyBroken
 from ..pattern import Pattern
 from ..property import Verdict
+from ..run import EXIT_BROKEN, EXIT_HOLDS, EXIT_UNKNOWN
 from .counterexample import Counterexample
 from .hunt import Found, Progress, Search
 from .space import Limits, Space
@@ -45,13 +46,13 @@ class Break:
     @property
     def story(self) -> str:
         """What was promised, what happened, what it takes, and how to see it again."""
-        if self.path is not None:
-            return story(self.attempt, replay_lines(self.path))
-        return story(self.attempt, [f"not kept: {self.unkept}"] if self.unkept else ())
+        return story(self.attempt, replay_lines(self.path, self.unkept))
 
 
-def replay_lines(path: Path) -> tuple[str, str]:
-    """A command and a test that replay a counterexample."""
+def replay_lines(path: Path | None, unkept: str) -> Sequence[str]:
+    """A command and a test that replay a counterexample; or why it could not be kept."""
+    if path is None:
+        return [f"not kept: {unkept}"] if unkept else ()
     name = path.stem.replace("-", "_").replace(".", "_")
     return (
         f"replay: reqrep replay {path}",
@@ -79,16 +80,23 @@ class Searched:
 
     @property
     def holds(self) -> bool:
-        """Whether nothing broke."""
-        return not self.breaks
+        """Whether nothing broke, and every verdict was certain."""
+        return not (self.breaks or self.tally.unknown)
+
+    @property
+    def exit_status(self) -> int:
+        """0 nothing broke, 1 something did, 3 some verdicts are unknown."""
+        if self.breaks:
+            return EXIT_BROKEN
+        return EXIT_HOLDS if self.holds else EXIT_UNKNOWN
 
     def check(self) -> Searched:
-        """Itself, if nothing broke.
+        """Itself, if nothing broke and every verdict was certain.
 
         Raises:
-            PropertyBroken: Something did; the message has the stories.
+            PropertyBroken: Something did, or some were not; the message has the stories.
         """
-        if self.breaks:
+        if not self.holds:
             raise PropertyBroken(str(self))
         return self
 
@@ -124,6 +132,8 @@ class Searched:
                 f"nothing broke: with {CONFIDENCE:.0%} confidence fewer than {tally.bound:.2%} of such "
                 f"scenarios do; about {tally.unseen:.0%} of further ones would show a behaviour not seen yet"
             )
+        for what, number in sorted(self.tally.unknown.items()):
+            lines.append(f"unknown in {many(number, 'scenario')}: {what}")
         if self.never:
             lines.append("never exercised: " + "; ".join(self.never))
         return "\n".join(lines)
@@ -143,6 +153,7 @@ class Searched:
             "unseen": tally.unseen,
             "struck": tally.struck,
             "never": self.never,
+            "unknown": tally.unknown,
             "breaks": [
                 {
                     "property": each.breach.property,
@@ -213,15 +224,19 @@ def result_of(hunt: Search, out: str | Path | None = None, on_step: Step | None 
     breaks = []
     for found in hunt.found:
         least = hunt.shrunk(found, on_step)
-        path, unkept = None, ""
-        if folder is not None:
-            try:
-                path = keep(least, folder)
-            except MisuseError as error:
-                unkept = str(error)  # The break is worth more than the file.
-        breaks.append(Break(found, least, path, unkept))
+        breaks.append(Break(found, least, *kept(least, folder)))
     names = tuple(each.name for each in hunt.properties)
     return Searched(hunt.space, hunt.tally, tuple(breaks), hunt.elapsed_s, names)
+
+
+def kept(broken: Attempt, folder: Path | None) -> tuple[Path | None, str]:
+    """Where a counterexample is, or why it is nowhere: the break is worth more than the file."""
+    if folder is None:
+        return None, ""
+    try:
+        return keep(broken, folder), ""
+    except MisuseError as error:
+        return None, str(error)
 
 
 def keep(broken: Attempt, folder: Path) -> Path:

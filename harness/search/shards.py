@@ -3,7 +3,8 @@
 Under `pytest -n 4` a test that searches becomes four, one for each worker, and each runs its quarter
 of the budget: trial numbers are dealt out in turn, so together they are those of one process.
 What a shard saw it leaves in a folder that all workers share; whoever finishes last adds
-everything up, and its verdict is that of the whole search. The others pass.
+everything up, and its verdict is that of the whole search. The others pass. A last shard that
+is run again, by a plug-in that tries once more what has failed, is still the last.
 """
 
 from __future__ import annotations
@@ -38,10 +39,6 @@ class Shard:
         self.index = index
         self.count = count
 
-    def share(self, total: int) -> int:
-        """How many of so many trials are this shard's."""
-        return len(range(self.index, total, self.count))
-
     def whole(self, name: str, own: Search) -> Search | None:
         """The whole search, if this shard is the last to finish; None otherwise.
 
@@ -59,10 +56,7 @@ class Shard:
         parts = [self._folder / f"{name}-{index}.part" for index in range(self.count)]
         if not all(path.exists() for path in parts):
             return None
-        try:
-            # Two may see that all are there; one of them is the last.
-            os.close(os.open(self._folder / f"{name}.last", os.O_CREAT | os.O_EXCL))
-        except FileExistsError:
+        if self._last(self._folder / f"{name}.last") != str(self.index):
             return None
         for index, path in enumerate(parts):
             if index != self.index:
@@ -70,3 +64,13 @@ class Shard:
                 own.add(other.tally, other.found)
                 own.elapsed_s = max(own.elapsed_s, other.seconds)
         return own
+
+    def _last(self, path: Path) -> str:
+        """Which shard is the last: two may see that all parts are there."""
+        own = path.with_suffix(f".{self.index}")
+        own.write_text(str(self.index))
+        try:
+            os.link(own, path)  # With its content at once, which nobody else can have put there.
+        except FileExistsError:
+            pass
+        return path.read_text()

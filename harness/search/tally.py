@@ -18,7 +18,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from .trial import Attempt
+from .trial import Attempt, breach
 
 CONFIDENCE = 0.95
 """Of the bound."""
@@ -35,6 +35,7 @@ class Tally(msgspec.Struct):
         behaviours: How often each behaviour was seen.
         struck: In how many scenarios each kind of fault struck.
         judged: In how many each property had something to judge, by what struck.
+        unknown: How often the history did not tell, by what it did not tell.
         events: Of all histories.
     """
 
@@ -42,6 +43,7 @@ class Tally(msgspec.Struct):
     behaviours: dict[bytes, int] = msgspec.field(default_factory=dict)
     struck: dict[str, int] = msgspec.field(default_factory=dict)
     judged: dict[tuple[str, str], int] = msgspec.field(default_factory=dict)
+    unknown: dict[str, int] = msgspec.field(default_factory=dict)
     events: int = 0
 
     def take(self, tried: Attempt) -> None:
@@ -62,11 +64,16 @@ class Tally(msgspec.Struct):
             ],
         )
 
+        _add(
+            self.unknown,
+            [breach(verdict) for verdict in tried.verdicts if verdict.outcome == "unknown"],
+        )
+
     def merge(self, other: Tally) -> None:
         """Add what another process has counted."""
         self.scenarios += other.scenarios
         self.events += other.events
-        for name in ("behaviours", "struck", "judged"):
+        for name in ("behaviours", "struck", "judged", "unknown"):
             mine = getattr(self, name)
             for key, number in getattr(other, name).items():
                 mine[key] = mine.get(key, 0) + number

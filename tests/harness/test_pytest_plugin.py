@@ -155,3 +155,12 @@ def test_workers_of_xdist_share_a_search_and_have_one_verdict(pytester: pytest.P
     )
     kept = list(pytester.path.glob("reqrep-failures/*.json"))
     assert len(kept) == 1
+
+
+def test_a_shard_that_is_run_alone_has_the_whole_search(pytester: pytest.Pytester) -> None:
+    test = pytester.makepyfile(SEARCH)
+    rootdir = f"--rootdir={pytester.path}"
+    name = f"{test}::test_the_worker_that_waits_longest_is_next"
+    for chosen in name, "--lf", f"{name}[shard 1 of 2]", f"{name}[shard 2 of 2]":
+        result = pytester.runpytest_subprocess("-n", "2", rootdir, chosen)
+        assert result.parseoutcomes().get("failed") == 1, chosen

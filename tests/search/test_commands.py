@@ -74,10 +74,13 @@ class TestSearch:
 
     def test_every_schedule_of_a_tiny_scenario_is_counted(self, tmp_path: Path) -> None:
         tiny = ("--exhaustive", "--clients", "1", "--workers", "1", "--deviations", "1")
-        result = search("req-rep", *tiny, "--out", str(tmp_path))
+        result = call("search", "req-rep", *tiny, "--out", str(tmp_path))
         assert result.exit_code == EXIT_HOLDS, result.output
         assert "runs breaks it: every schedule with at most 1 deviations" in result.stdout
-        assert search(BROKEN, *tiny, "--out", str(tmp_path)).exit_code == EXIT_BROKEN
+        for out in str(tmp_path), "/proc/nowhere":
+            broken = call("search", BROKEN, *tiny, "--out", out)
+            assert broken.exit_code == EXIT_BROKEN
+        assert "not kept: the folder /proc/nowhere cannot be made" in broken.stdout
 
     @pytest.mark.parametrize(
         ("arguments", "says"),
@@ -95,6 +98,8 @@ class TestSearch:
             (["req-rep", "--minutes", "-1"], "the time of a search is -60"),
             (["req-rep", "--jobs", "0"], "the number of jobs is 0"),
             (["req-rep", "--json", "/nowhere/result.json"], "--json cannot write"),
+            (["req-rep", "--exhaustive"], "--jobs was given, which means nothing with --exh"),
+            (["req-rep", "--deviations", "1"], "--deviations was given, which is only for --exh"),
         ],
     )
     def test_wrong_use_is_told_with_the_value_and_status_2(

@@ -13,9 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zmq
 
 import reqrep
-from reqrep import Deviations, Fleet, Limits, MisuseError, PropertyBroken, Scenario, Trial
+from reqrep import (
+    Deviations,
+    Fleet,
+    Limits,
+    MisuseError,
+    PeerError,
+    PropertyBroken,
+    Scenario,
+    Trial,
+)
+from reqrep.harness.run import EXIT_UNKNOWN
 from reqrep.harness.search.counterexample import VERSION, Counterexample
 from reqrep.harness.search.deciders import RandomWalk
 from reqrep.harness.search.exhaust import exhaust, schedules
@@ -24,6 +35,8 @@ from reqrep.harness.search.shrink import plans, small
 from reqrep.harness.search.space import Space
 from reqrep.harness.search.story import LINES, WIDTH, story
 from reqrep.harness.search.trial import Attempt, attempt, breach, promised
+from reqrep.patterns.common import Context, Handle
+from reqrep.patterns.req_rep import rep_server
 
 ROOT = Path(__file__).parents[2]
 MINE = "tests.planted.searched"
@@ -31,6 +44,27 @@ MINE = "tests.planted.searched"
 
 def space(name: str, limits: Limits | None = None) -> Space:
     return Space(reqrep.pattern(f"{MINE}:{name}"), limits or Limits(seed=1))
+
+
+def says_the_same(context: Context, endpoint: str) -> None:
+    socket = context.socket(zmq.REP)
+    socket.bind(endpoint)
+    while True:
+        socket.recv_multipart()
+        socket.send(b"World")
+
+
+runs: list[None] = []
+
+
+def raises_in_its_third_run(context: Context, endpoint: str, handle: Handle) -> None:
+    runs.append(None)
+    if len(runs) != 3:
+        return rep_server(context, endpoint, handle)
+    socket = context.socket(zmq.REP)
+    socket.bind(endpoint)
+    socket.recv()
+    raise ValueError("the third")
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +123,26 @@ class TestHunt:
         assert len(result.breaks[0].story.splitlines()) <= LINES
         again = reqrep.search(f"{MINE}:SAME_NAME", scenarios=60, out=tmp_path)
         assert again.breaks[0].path == path  # The same break is kept once.
+
+    def test_a_search_that_judges_nothing_is_refused(self) -> None:
+        pattern = dataclasses.replace(reqrep.pattern("req-rep"), promises=())
+        with pytest.raises(MisuseError, match="req-rep promises nothing"):
+            reqrep.search(pattern, scenarios=3)
+
+    def test_verdicts_that_are_unknown_are_counted_and_no_pass(self) -> None:
+        pattern = reqrep.pattern("req-rep").with_roles(server=says_the_same)
+        result = reqrep.search(pattern, scenarios=5)
+        assert result.tally.unknown["exactly-once: no worker called its handle, so executions "
+                                    "cannot be counted"] == 5  # fmt: skip
+        assert result.exit_status == EXIT_UNKNOWN
+        with pytest.raises(PropertyBroken, match="unknown in 5 scenarios: exactly-once"):
+            result.check()
+
+    def test_a_program_that_remembers_other_runs_is_told_so(self) -> None:
+        runs.clear()
+        pattern = reqrep.pattern("req-rep").with_roles(server=raises_in_its_third_run)
+        with pytest.raises(PeerError, match="a program keeps something from one run to the next"):
+            reqrep.search(pattern, scenarios=5)
 
 
 class TestShrinking:
@@ -155,16 +209,16 @@ class TestExhaust:
         )
 
     def test_it_counts_its_runs_and_finds_nothing_where_nothing_is(self) -> None:
-        alone, broken = exhaust(space("OTHER_NAME", self.tiny), deviations=0)
+        alone, broken, _ = exhaust(space("OTHER_NAME", self.tiny), deviations=0)
         assert (alone, broken) == (1, None)
-        runs, broken = exhaust(space("OTHER_NAME", self.tiny), deviations=1)
+        runs, broken, _ = exhaust(space("OTHER_NAME", self.tiny), deviations=1)
         assert broken is None
         trial = Trial(space("OTHER_NAME", self.tiny).plain)
         assert runs == len(list(schedules(trial, promised(trial.scenario), 1)))
 
     def test_it_finds_what_needs_one_deviation(self) -> None:
-        assert exhaust(space("SAME_NAME", self.tiny), deviations=0) == (1, None)
-        _, broken = exhaust(space("SAME_NAME", self.tiny), deviations=1)
+        assert exhaust(space("SAME_NAME", self.tiny), deviations=0) == (1, None, None)
+        _, broken, _ = exhaust(space("SAME_NAME", self.tiny), deviations=1)
         assert broken is not None
         assert len(broken.taken) == 1
 
@@ -235,6 +289,13 @@ class TestCounterexamples:
         seen = reqrep.replay(kept)
         assert seen.fate == "fixed"
         assert seen.check() is seen
+
+    def test_a_fault_that_strikes_no_more_leaves_nothing_to_say(self) -> None:
+        fault = reqrep.Crash("worker-0", at=reqrep.Upon("taken", "worker-0", count=1000))
+        scenario = Scenario(reqrep.pattern("load-balancing"), faults=(fault,))
+        replayed = Counterexample(Trial(scenario), "exactly-once", "twice", "0").again()
+        assert replayed.fate == "no longer applies"
+        assert "exactly-once is unknown: not exercised" in replayed.why
 
     def test_what_is_still_broken_is_raised_with_the_story(self, kept: Path) -> None:
         with pytest.raises(PropertyBroken, match="still broken: progress") as caught:
