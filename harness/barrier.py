@@ -105,6 +105,7 @@ class Barrier:
         if node is None or not self._endpoints.is_known(endpoint):
             return
         with self._changed:
+            tap.serves_link = True
             if endpoint not in node.connected:
                 node.connected.add(endpoint)
                 if not endpoint.startswith(INPROC):
@@ -113,7 +114,6 @@ class Barrier:
                     binder = self._binders.get(endpoint)
                     if binder is not None and binder.number not in self._unheard:
                         self._await_handshake(0, endpoint)
-                tap.serves_link = True
                 self._has_advanced(node)
 
     def _await_handshake(self, number: int, endpoint: str) -> None:

@@ -27,7 +27,7 @@ def _offers(group: str) -> dict[str, EntryPoint]:
 def _load(group: str, name: str, kind: type, what: str) -> object:
     try:
         found = _offers(group)[name].load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # A script that is imported may end itself.
         raise MisuseError(
             f"the plug-in {name!r} on {group} cannot be loaded, {type(error).__name__}: {error}"
         ) from error

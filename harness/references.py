@@ -35,7 +35,7 @@ def resolve(reference: str, what: str = "an object") -> Any:
             f"{reference!r} does not name {what}: there is no module {error.name!r} "
             f"(looked in {sys.path[0] or 'the current folder'} and what is installed)"
         ) from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # A script that is imported may end itself.
         raise MisuseError(
             f"{reference!r} does not name {what}: module {module_name!r} cannot be imported, "
             f"{type(error).__name__}: {error}"

@@ -52,7 +52,9 @@ class FarDriver:
         self, answered: int, open_since_ns: int | None, is_done: bool, is_through: bool
     ) -> None:
         self.answered, self.open_since_ns = answered, open_since_ns
-        self.is_done, self.is_through = is_done, is_through
+        # What was told before may arrive after: none of the two is ever taken back.
+        self.is_done |= is_done
+        self.is_through |= is_through
 
     def asked(self, op: str, planned_ns: int) -> None:
         self._planned_ns[op] = planned_ns

@@ -134,6 +134,7 @@ class ProcessesWorld(RealWorld):
                 self._load()
             finally:
                 self._stop(self._board)
+            self._raise_blamed()
 
     # --- how nodes live -------------------------------------------------------
 
@@ -162,6 +163,7 @@ class ProcessesWorld(RealWorld):
         )
         if node.is_client and self.load_begun_ns:  # A newcomer.
             process.say(Tag.GO, self.load_begun_ns)
+            process.say(Tag.HEALED)
 
     def _awaited_at(self, node: Node) -> frozenset[str]:
         return self._chaos.awaited_at(node.name) if self._chaos is not None else frozenset()
@@ -317,7 +319,6 @@ class ProcessesWorld(RealWorld):
             node.seat.note("crash", text=node.crash)
         if not process.has_ended:
             node.seat.note("end")
-        self.advanced()
 
     # --- the end --------------------------------------------------------------
 

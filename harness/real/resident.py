@@ -11,6 +11,7 @@ import threading
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import zmq
@@ -87,7 +88,9 @@ def end(
     for resident in residents:
         for tap in resident.seat.taps:  # Threads that the program started end as well.
             if tap.thread is not resident.thread:
-                tap.thread.join(max(0.0, deadline - time.monotonic()))
+                # One that was begun by `_thread` alone cannot be awaited, and counts as alive.
+                with suppress(AssertionError, RuntimeError):
+                    tap.thread.join(max(0.0, deadline - time.monotonic()))
         # The sockets of a thread that is stuck are its own.
         resident.seat.close_sockets(of=lambda thread: not thread.is_alive())
     if hub is not None:

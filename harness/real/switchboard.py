@@ -35,6 +35,9 @@ class Hearer(Protocol):
     def gone(self, process: Process, status: int | None) -> None:
         """A process is no more; None if nobody knows how it ended."""
 
+    def advanced(self) -> None:
+        """Whoever waits for one of them shall look."""
+
     def blame(self, error: ReqrepError) -> None:
         """Something went wrong that ends the run."""
 
@@ -174,7 +177,12 @@ class Switchboard:
         match decode(data):
             case ["born", number, pid]:
                 self._has_borne = True
-                self._processes[number].is_born(pid, descriptors[0])
+                process = self._processes[number]
+                if descriptors:
+                    process.is_born(pid, descriptors[0])
+                else:  # The kernel had no room for it.
+                    why = "the limit of open files is reached; raise it (ulimit -n)"
+                    self._hearer.blame(NodeFailed(process.node.name, f"cannot be watched: {why}"))
             case ["ended", number, status]:
                 self._bury(self._processes[number], status)
             case ["unborn", number, reason]:
@@ -201,5 +209,6 @@ class Switchboard:
             self._selector.unregister(process.channel.connection)
         except KeyError:
             pass  # Its end was heard before.
-        process.close()
         self._hearer.gone(process, status)
+        process.close()
+        self._hearer.advanced()

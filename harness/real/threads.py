@@ -28,7 +28,7 @@ from ..seam import proxy
 from ..seam.monitor import MonitorHub
 from ..seam.patches import installed
 from ..seam.recording import RecordingSeat
-from ..seam.seat import Place
+from ..seam.seat import Place, seated
 from ..seam.tap import Tap
 from .reach import ThreadsReach, able
 from .resident import Resident, end, terminate
@@ -91,8 +91,11 @@ class ThreadsWorld(RealWorld):
                 gc.freeze()
                 self._load()
             finally:
-                self._stop()
-                gc.unfreeze()
+                try:
+                    self._stop()
+                finally:
+                    gc.unfreeze()
+            self._raise_blamed()
 
     def watch(self, tap: Tap, socket: zmq.Socket[Any]) -> None:
         """Listen to the connections of a socket."""
@@ -111,7 +114,9 @@ class ThreadsWorld(RealWorld):
         return seat
 
     def _new_context(self) -> zmq.Context[Any]:
-        context: zmq.Context[Any] = zmq.Context()
+        # A stranger that comes upon a point of a node's is made in that node's thread.
+        with seated(None):
+            context: zmq.Context[Any] = zmq.Context()
         context.set(zmq.MAX_SOCKETS, min(MAX_SOCKETS, context.get(zmq.SOCKET_LIMIT)))
         self._contexts.append(context)
         return context
@@ -156,6 +161,7 @@ class ThreadsWorld(RealWorld):
     def _stop(self) -> None:
         proxy.settle(self.recorder, self._stop_timeout_s)
         self.recorder.stop()
+        self._end_faults()
         residents = list(self._residents.values())
         with self._ending:
             for resident in residents:

@@ -249,9 +249,12 @@ def start(self: threading.Thread) -> None:
                     run()
                 except NodeStopped:
                     pass
-                except zmq.ContextTerminated:
+                except Exception as error:
+                    if seat.stopping and isinstance(error, zmq.ContextTerminated):
+                        return
                     if not seat.stopping:
-                        raise
+                        seat.crashed(error)
+                    raise
 
         self.run = run_seated  # type: ignore[method-assign]
     real_start(self)

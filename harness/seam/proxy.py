@@ -50,6 +50,7 @@ class _Capture:
         self._back = back
         self._crossings: defaultdict[tuple[str, bytes], int] = defaultdict(int)
         self._up_to_date = threading.Event()
+        self._is_over = False
         address = f"inproc://reqrep-capture-{next(_names)}"
         with seated(None):  # These sockets are ours, not the node's.
             context: zmq.Context[Any] = zmq.Context(shadow=front.seat.address)
@@ -69,6 +70,8 @@ class _Capture:
         self._up_to_date.wait(timeout_s)
 
     def close(self) -> None:
+        """The proxy has ended, with its context or before: read what it still has forwarded."""
+        self._is_over = True
         self.tee.close(linger=0)
         self._thread.join()
         self.running.remove(self)
@@ -80,6 +83,8 @@ class _Capture:
                     self._write_down(self._reader.recv_multipart())
                 else:
                     self._up_to_date.set()
+                    if self._is_over:
+                        break
         except zmq.ZMQError:
             pass  # The context was terminated: the proxy has ended, or will.
         finally:

@@ -11,6 +11,7 @@ each task of asyncio has for itself.
 
 from __future__ import annotations
 
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar, Token
@@ -146,6 +147,10 @@ class Seat(Place, ABC):
             self._eterms += 1
             if self._eterms > ETERM_LIMIT:
                 raise NodeStopped
+
+    def crashed(self, error: BaseException) -> None:
+        """A thread of the node's own has raised."""
+        self.note("crash", text="".join(traceback.format_exception(error)))
 
     def open_sockets(self) -> list[zmq.Socket[Any]]:
         """The sockets that the node has open, in the order in which they were made."""

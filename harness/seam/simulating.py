@@ -10,7 +10,6 @@ would be followed and end the process.)
 from __future__ import annotations
 
 import ctypes
-import traceback
 from itertools import count
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -115,10 +114,6 @@ class SimulatingSeat(Seat):
 
     def caller(self) -> Task | None:
         return self.scheduler.current
-
-    def crashed(self, error: BaseException) -> None:
-        """A thread of the node's own has raised."""
-        self.note("crash", text="".join(traceback.format_exception(error)))
 
     def refuse(self, what: str, why: str) -> NoReturn:
         """Refuse, by name, what a simulation cannot do.

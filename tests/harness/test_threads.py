@@ -29,6 +29,7 @@ from reqrep import (
 )
 from reqrep.harness.history.recorder import Recorder
 from reqrep.harness.real.threads import ThreadsWorld
+from reqrep.harness.run import EXIT_UNKNOWN, WORLDS
 from reqrep.patterns.common import Body, Context, Handle
 from reqrep.patterns.req_rep import ReqClient, rep_server
 
@@ -142,7 +143,138 @@ def swallows_everything(context: Context, endpoint: str, handle: Handle) -> None
             continue
 
 
+def raises_in_a_thread_of_its_own(context: Context, endpoint: str, handle: Handle) -> None:
+    def raises() -> None:
+        raise ValueError("beside the loop")
+
+    def work(body: Body) -> Body:
+        thread = threading.Thread(target=raises)
+        thread.start()
+        thread.join()
+        return handle(body)
+
+    rep_server(context, endpoint, work)
+
+
+def stops_at_the_third(context: Context, endpoint: str, handle: Handle) -> None:
+    with context.socket(zmq.REP) as socket:
+        socket.bind(endpoint)
+        for _ in range(3):
+            socket.send_multipart(handle(socket.recv_multipart()))
+
+
+def proxies_to_who_may_have_gone(context: Context, frontend: str, backend: str) -> None:
+    front = context.socket(zmq.ROUTER)
+    front.router_mandatory = 1
+    front.bind(frontend)
+    back = context.socket(zmq.DEALER)
+    back.bind(backend)
+    zmq.proxy(front, back)
+
+
+class Impatient(ReqClient):
+    """Leaves before the reply to its first request comes, and comes back."""
+
+    def __init__(self, context: Context, endpoints: str | list[str]) -> None:
+        super().__init__(context, endpoints)
+        self.socket.linger = 0
+        self.socket.rcvtimeo = 50
+        self._again = partial(ReqClient, context, endpoints)
+
+    def call(self, body: Body) -> Body:
+        try:
+            return super().call(body)
+        except zmq.Again:
+            self.socket.close()
+            self.socket = self._again().socket
+            raise
+
+
+class AsksAnew:
+    """Pipelines, on a new socket for each request."""
+
+    def __init__(self, context: Context, endpoints: list[str]) -> None:
+        self._open = partial(context.socket, zmq.DEALER)
+        (self._endpoint,) = endpoints
+        self.sockets: list[Any] = []
+        self._connect()
+
+    def _connect(self) -> None:
+        self.sockets.append(self._open())
+        self.sockets[-1].connect(self._endpoint)
+
+    def send(self, body: Body) -> None:
+        self._connect()
+        self.sockets[-1].send_multipart([b"", *body])
+
+    def recv(self) -> Body | None:
+        for socket in self.sockets:
+            if socket.poll(0):
+                _, *body = socket.recv_multipart()
+                return list(body)
+        return None
+
+    def close(self) -> None:
+        for socket in self.sockets:
+            socket.close(0)
+
+
+def opens_in_a_bare_thread(context: Context, endpoint: str, handle: Handle) -> None:
+    opened = threading.Event()
+
+    def opens() -> None:
+        with context.socket(zmq.PAIR):
+            opened.set()
+
+    _thread.start_new_thread(opens, ())
+    opened.wait()
+    rep_server(context, endpoint, handle)
+
+
 class TestBadPrograms:
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+    def test_a_thread_of_its_own_that_raises_is_a_finding_in_every_world(self) -> None:
+        for world in WORLDS:
+            report = reqrep.run(scenario(server=raises_in_a_thread_of_its_own), world)
+            (broken,) = report.of("broken")
+            assert broken.property == "robustness", world
+            assert "server-0 raised ValueError: beside the loop" in broken.reason
+
+    def test_a_program_that_returns_in_mid_run_is_not_known_to_be_robust(self) -> None:
+        report = run(scenario(server=stops_at_the_third, requests=3))
+        (unknown,) = report.of("unknown")
+        assert "server-0 returned before it was told to" in unknown.reason
+
+    def test_a_proxy_that_fails_is_a_finding(self) -> None:
+        broker = reqrep.pattern("broker").with_roles(
+            broker=proxies_to_who_may_have_gone, client=Impatient
+        )
+        slow = Workload(4, service=(reqrep.Constant(0.15),), timeout_s=1)
+        report = run(Scenario(broker, Fleet(2, 1), slow), transport="tcp")
+        broken = {verdict.property: verdict.reason for verdict in report.of("broken")}
+        assert "broker-0 raised zmq.error.ZMQError: Host unreachable" in broken["robustness"]
+
+    def test_a_client_may_open_a_socket_for_each_request(self) -> None:
+        client = reqrep.pattern("dealer-router").with_roles(client=AsksAnew)
+        report = run(Scenario(client, Fleet(1, 1), Workload(6, timeout_s=2)), transport="tcp")
+        assert len(report.history.of("ok")) == 6, str(report)
+
+    def test_a_socket_of_a_thread_that_python_did_not_begin_ends_no_run(self) -> None:
+        report = run(scenario(server=opens_in_a_bare_thread))
+        assert len(report.history.of("ok")) == 4
+        assert not report.of("broken"), str(report)
+
+    def test_roles_that_wait_for_each_other_to_bind_are_refused(self) -> None:
+        crossed = dataclasses.replace(
+            reqrep.pattern("broker"),
+            links=(
+                reqrep.Link("frontend", "broker", ("client", "worker")),
+                reqrep.Link("backend", "worker", ("broker",)),
+            ),
+        )
+        with pytest.raises(MisuseError, match="nobody has bound the link 'backend' when broker"):
+            run(crossed)
+
     def test_a_node_that_raises_at_start_is_named_with_its_traceback(self) -> None:
         with pytest.raises(NodeFailed) as caught:
             run(scenario(server=raises_at_start))
@@ -282,6 +414,12 @@ class TestBadInput:
         with pytest.raises(MisuseError) as caught:
             run(**{"scenario": "req-rep", **arguments})
         assert says in str(caught.value)
+
+    def test_where_nothing_was_judged_nothing_holds(self) -> None:
+        for promises in (), (reqrep.Promise("ownership"),), (reqrep.Promise("recovery"),):
+            report = run(dataclasses.replace(pattern(), promises=promises))
+            assert not report.holds
+            assert report.exit_status == EXIT_UNKNOWN
 
     def test_a_promise_that_nobody_can_judge_is_refused(self) -> None:
         promising = dataclasses.replace(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from itertools import islice
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -79,6 +80,15 @@ def test_a_function_that_makes_no_body_is_named() -> None:
 def test_a_reference_to_nothing_is_named(reference: str) -> None:
     with pytest.raises(MisuseError, match="does not name"):
         next(FromFunction(reference).bodies(0, 0))
+
+
+def test_a_module_that_ends_the_program_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ends_all.py").write_text("import sys; sys.exit(0)")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(MisuseError, match="'ends_all' cannot be imported, SystemExit: 0"):
+        next(FromFunction("ends_all:body").bodies(0, 0))
 
 
 def test_even_arrivals_keep_the_rate_of_the_fleet() -> None:

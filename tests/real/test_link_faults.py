@@ -20,12 +20,14 @@ from reqrep import (
     Fleet,
     History,
     Hold,
+    Leave,
     Noop,
     Partition,
     Report,
     Reset,
     Scenario,
     Sized,
+    Stranger,
     Throttle,
     Upon,
     Workload,
@@ -203,6 +205,14 @@ def test_a_node_that_was_cut_off_while_it_works_is_found_again() -> None:
     assert connected[-1].time_ns > healed.time_ns
     kept = {verdict.property: verdict.outcome for verdict in report.verdicts}
     assert "broken" not in kept.values(), str(report)
+
+
+def test_a_stranger_that_comes_upon_a_point_of_a_node_that_leaves_is_none_of_its_own() -> None:
+    report = run(
+        Stranger("frontend", at=Upon("taken", node="worker-0")),
+        Leave(node="worker-0", at=Upon("taken", node="worker-0", count=3)),
+    )
+    assert not report.history.of("crash"), str(report)
 
 
 @in_both_worlds
