@@ -332,8 +332,8 @@ class Connector:
         self.retry()
 
     def retry(self) -> None:
-        """Try again after the reconnect interval (5.2.7)."""
-        if self.interval_ms < 0 or self.is_stopped:
+        """Try again after the reconnect interval (5.2.7); an interval of 0 is never, as -1 is."""
+        if self.interval_ms <= 0 or self.is_stopped:
             return
         delay_ns = self._next_interval_ns()
         self.socket.event(c.EVENT_CONNECT_RETRIED, delay_ns // c.NS_PER_MS, self.text)
@@ -345,13 +345,11 @@ class Connector:
 
     def _next_interval_ns(self) -> int:
         base_ms = self.interval_ms
-        if self.interval_max_ms > base_ms:
-            # With a maximum the interval doubles and has no random part.
+        if self.interval_max_ms > 0:
+            # With a maximum, be it below the interval, that doubles and has no random part.
             doubled_ms = base_ms if self._current_ms < 0 else self._current_ms * 2
             self._current_ms = min(doubled_ms, self.interval_max_ms)
             return self._current_ms * c.NS_PER_MS
-        if base_ms == 0:
-            return 0
         jitter = self.network.choices.choose(JITTER_LEVELS, "reconnect jitter")
         interval_ns = base_ms * c.NS_PER_MS + base_ms * c.NS_PER_MS * jitter // JITTER_LEVELS
         if jitter:
@@ -370,6 +368,9 @@ class Connector:
             pipe, self.pipe = self.pipe, None
             pipe.socket.drop_all("peer lost", pipe.backlog)
             pipe.put_end()
+        if self.interval_ms <= 0 and self.pipe is not None:
+            self.stop()
+            self.socket.mailbox.post(self.socket.command_terminate, self.pipe)
         self.retry()
 
     def stop(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from reqrep.harness.simulation.constants import (
@@ -20,7 +22,7 @@ from reqrep.harness.simulation.constants import (
 )
 
 from .clauses import INPROC, NETWORK, clause
-from .worlds import World, binds, error_of
+from .worlds import SpecSocket, World, binds, error_of
 
 # --- limits -------------------------------------------------------------------
 
@@ -247,6 +249,53 @@ def test_immediate_needs_a_handshake(world: World) -> None:
     dealer.events()
     world.settle()
     assert dealer.send_error(b"z") == EAGAIN
+
+
+def has_no_peer(socket: SpecSocket) -> bool:
+    return socket.send_error(b"y") == EAGAIN
+
+
+@clause(
+    "5.2.7b", "with RECONNECT_IVL 0 or -1 a connection that breaks is no peer any more", on=NETWORK
+)
+def test_without_an_interval_nobody_connects_again(world: World) -> None:
+    for interval_ms in 0, -1:
+        endpoint = world.fixed_endpoint()
+        peer = world.socket(DEALER)
+        peer.bind(endpoint)
+        dealer = world.socket(DEALER, reconnect_ivl=interval_ms)
+        dealer.connect(endpoint)
+        dealer.send(b"x")
+        assert peer.recv() == [b"x"]
+        peer.close(0)
+        assert world.eventually(partial(has_no_peer, dealer))
+
+
+@clause("5.2.7c", "with RECONNECT_IVL 0 or -1 a connection that is refused is not tried again",
+        on=("simulated-tcp", "tcp"))  # fmt: skip
+def test_without_an_interval_a_refused_connection_is_refused_for_good(world: World) -> None:
+    for interval_ms in 0, -1:
+        endpoint = world.fixed_endpoint()
+        dealer = world.socket(DEALER, reconnect_ivl=interval_ms)
+        dealer.connect(endpoint)
+        world.settle()
+        peer = world.socket(DEALER)
+        peer.bind(endpoint)
+        dealer.send(b"x")
+        world.sleep_ms(150)
+        assert peer.nothing()
+
+
+@clause("5.2.7d", "a RECONNECT_IVL_MAX below RECONNECT_IVL is the interval", on=NETWORK)
+def test_a_maximum_below_the_interval_counts(world: World) -> None:
+    endpoint = world.fixed_endpoint()
+    dealer = world.socket(DEALER, reconnect_ivl=60_000, reconnect_ivl_max=20)
+    dealer.connect(endpoint)
+    world.settle()
+    peer = world.socket(DEALER)
+    peer.bind(endpoint)
+    dealer.send(b"x")
+    assert peer.recv() == [b"x"]
 
 
 @clause("5.2.8", "a request that a dead server had taken is not repeated", on=NETWORK)
