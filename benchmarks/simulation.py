@@ -92,13 +92,13 @@ def reference(seed: int, *, faults: bool = True) -> Scenario:
 
 def scenarios(count: int) -> tuple[float, float, int]:
     """Scenarios and messages a CPU second, and how many scenarios had something broken."""
-    properties = promised(reference(0))
     messages = broken = 0
     with laboratory():
-        attempt(Trial(reference(0)), properties)  # What is loaded late is loaded now.
+        attempt(Trial(reference(0)), promised(reference(0)))  # What is loaded late is loaded now.
         begun = time.process_time()
         for seed in range(count):
-            tried = attempt(Trial(reference(seed), "tcp", RandomWalk()), properties)
+            scenario = reference(seed)
+            tried = attempt(Trial(scenario, "tcp", RandomWalk()), promised(scenario))
             messages += len(tried.history.of("send"))
             broken += tried.broken is not None
         spent = time.process_time() - begun

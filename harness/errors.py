@@ -7,6 +7,8 @@ the way out.
 
 from __future__ import annotations
 
+import traceback
+
 
 class ReqrepError(Exception):
     """The root of all errors of this package; never raised itself."""
@@ -55,6 +57,14 @@ class NodeStopped(BaseException):
 
     Not an `Exception`, so that a loop which swallows every error ends as well.
     """
+
+
+def told(error: BaseException) -> str:
+    """A traceback whose last line says what was raised, whatever notes and lines it has."""
+    text = "".join(traceback.format_exception(error)).rstrip()
+    said = " ".join(str(error).split())
+    last = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    return text if text.endswith(last) else f"{text}\n{last}"
 
 
 class HarnessBug(ReqrepError):

@@ -140,14 +140,20 @@ class Lens:
                 continue
             ends, end = side or self._side_of(event)
             op = None
+            empty: End | None = None  # The first that fits, though its body carries no op.
             for fits, body_at, end_of_hop in ends:
                 if fits(frames):
-                    end = end_of_hop
                     if body_at is not None:
                         op = known_by(frames[body_at]) or ops.found_in(frames[body_at:])
+                        if op is None:
+                            empty = empty or end_of_hop
+                            continue
+                    end = end_of_hop
                     break
             else:
-                if end.link:
+                if empty is not None:
+                    end = empty
+                elif end.link:
                     op = ops.carried_by(frames)
             yield event, end, op
             if op is not None:

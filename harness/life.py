@@ -6,7 +6,6 @@ is the same everywhere and stands here; what it must know of its run it asks `Ru
 
 from __future__ import annotations
 
-import traceback
 from asyncio import CancelledError
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -14,7 +13,7 @@ from typing import Any, Protocol
 import zmq
 
 from .drive import Driver
-from .errors import NodeStopped, ReqrepError
+from .errors import NodeStopped, ReqrepError, told
 from .faults import Meddling
 from .history.event import UNASKED
 from .node import Node
@@ -124,7 +123,7 @@ class Life:
 
     def _crashed(self, error: BaseException) -> None:
         self._seat.stop()
-        self._node.crash = _told(error)
+        self._node.crash = told(error)
         self._seat.note("crash", text=self._node.crash)
 
     def _run_program(self) -> None:
@@ -175,11 +174,3 @@ def _is_of_the_end(error: BaseException | None) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return all(map(_is_of_the_end, error.exceptions))
     return _is_of_the_end(error.__cause__ or error.__context__)
-
-
-def _told(error: BaseException) -> str:
-    """A traceback whose last line says what was raised, whatever notes and lines it has."""
-    text = "".join(traceback.format_exception(error)).rstrip()
-    said = " ".join(str(error).split())
-    last = f"{type(error).__name__}: {said}" if said else type(error).__name__
-    return text if text.endswith(last) else f"{text}\n{last}"

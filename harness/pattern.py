@@ -81,7 +81,7 @@ class Link:
         connects: The roles that connect.
         sockets: The type of socket that each role has there, in pairs such as
             `("server", "REP")`. A program of a user's may have another that speaks the same on
-            the wire (ROUTER for REP, DEALER for REQ); then its layouts are adapted.
+            the wire (ROUTER or DEALER for REP, DEALER for REQ); then its layouts are adapted.
     """
 
     name: str

@@ -184,7 +184,8 @@ class FleetSearcher:
             The result; None in a shard that leaves the verdict to one that finishes later.
 
         Raises:
-            PropertyBroken: A promise breaks; the message is the story of the smallest way.
+            PropertyBroken: A promise breaks, and the message is the story of the smallest way; or
+                nobody can say whether one holds.
             MisuseError: What was asked for cannot be run.
         """
         from .catalogue import pattern as find

@@ -9,6 +9,7 @@ import zmq
 
 from .errors import PeerError
 from .seam.seat import Seat
+from .seam.tap import Tap
 from .workload import NS_PER_S
 
 
@@ -38,6 +39,9 @@ class ClientStage:
 
     def poll(self, until_ns: int) -> bool:
         sockets = self._sockets()
+        if not sockets and any(map(self._is_own, self._seat.taps)):
+            self.sleep_until(until_ns)  # Between two requests, each on a socket of its own.
+            return False
         if not sockets:
             raise PeerError(
                 f"the client {self._seat.node} has send() and recv() but no open socket of its own "
@@ -53,14 +57,16 @@ class ClientStage:
 
     def _sockets(self) -> list[zmq.Socket[Any]]:
         """The client's open sockets that connect to a link, and that this thread may use."""
-        thread = self._seat.caller()
         found = []
         for tap in self._seat.taps:
-            if tap.serves_link and tap.thread is thread:
+            if self._is_own(tap):
                 socket = tap.socket()
                 if socket is not None and not socket.closed:
                     found.append(socket)
         return found
+
+    def _is_own(self, tap: Tap) -> bool:
+        return tap.serves_link and tap.thread is self._seat.caller()
 
     def has_sent(self, op: str) -> bool:
         return self._seat.recorder.has_sent(self._seat.node, op)

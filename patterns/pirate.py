@@ -41,6 +41,9 @@ EXPIRY_S = 3 * HEARTBEAT_S
 PATIENCE_MS = 1000
 """How long a client waits before it asks again for the first time, in milliseconds; the guide has 2500."""
 
+MOST_PATIENCE_MS = 2 * PATIENCE_MS
+"""How long it waits at most: whoever is cut off asks again soon after."""
+
 
 def watchful_broker(context: Context, frontend: str, backend: str) -> None:
     front = context.socket(zmq.ROUTER)
@@ -132,7 +135,7 @@ def _serve_until_silent(socket: zmq.Socket[bytes], handle: Handle) -> None:
 
 
 class PersistentClient:
-    """Asks until it is answered, each time on a new socket and with twice the patience.
+    """Asks until it is answered, each time on a new socket and with more patience.
 
     The guide's Lazy Pirate has the same patience each time: with work that takes longer it
     asks for ever, and what it has given up keeps its worker from what it has not.
@@ -160,7 +163,7 @@ class PersistentClient:
             except zmq.Again:
                 self.socket.close()
                 self._open()
-                patience_ms *= 2
+                patience_ms = min(2 * patience_ms, MOST_PATIENCE_MS)
 
     def close(self) -> None:
         self.socket.close()
@@ -205,6 +208,7 @@ PATTERN = Pattern(
         "A request whose reply is late or lost is executed again.",
         "A worker cannot beat while it works: one that works for longer than 0.75 s is taken for "
         "dead. Its reply still passes, and it gets work again once it has come anew.",
+        "Work that takes longer than two seconds: its client has always gone when it is done.",
         "A dead broker: clients ask for ever, until the harness ends their requests.",
         "Requests that were made again pile up before a broker that is too slow for them.",
     ),

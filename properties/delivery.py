@@ -8,6 +8,7 @@ sent. An op that ended as `fail` must not have been executed at all.
 from __future__ import annotations
 
 from functools import partial
+from sys import maxsize
 
 from reqrep.harness.history import Event
 from reqrep.harness.lens import Lens
@@ -29,6 +30,12 @@ class DeliveryChecker(Checker):
         # Answered and not yet executed: a request that nobody is answered for is still on
         # its way, and the order of two threads is loose by microseconds.
         self._early: dict[str, Event] = {}
+        # Where nobody is answered an op ends when it is sent, however long before it is executed.
+        clients = scenario.nodes.clients
+        answers_all = all(
+            self.pattern.addressee(client, clients) is not None for client in range(clients)
+        )
+        self._most_early = EARLY_ANSWERS if answers_all else maxsize
         self._given_up: dict[str, bool] = {}  # Whether it was executed: it may be answered yet.
         self._failed: dict[str, Event] = self.ops.table()
 
@@ -54,7 +61,7 @@ class DeliveryChecker(Checker):
 
     def on_ok(self, event: Event) -> None:
         was_executed = self._given_up.pop(event.op, False) or event.op in self._began
-        if self._least and not was_executed and len(self._early) < EARLY_ANSWERS:
+        if self._least and not was_executed and len(self._early) < self._most_early:
             self._early.setdefault(event.op, event)
 
     def on_info(self, event: Event) -> None:

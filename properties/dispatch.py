@@ -224,7 +224,7 @@ class HeadOfLineChecker(Checker):
 
     def on_request_sent(self, event: Event, end: End, op: str | None) -> None:
         if end.role == "client" and op is not None:
-            self._sent.setdefault(op, event)
+            self._sent[op] = event  # The last time, if it was asked again.
 
     def on_reply_sent(self, event: Event, end: End, op: str | None) -> None:
         self._answered[event.node] = event

@@ -38,7 +38,7 @@ class Points:
 
     def __init__(self, pattern: Pattern) -> None:
         self._links: dict[str, str] = {}  # endpoint -> link
-        self._endpoints: dict[int, str] = {}  # socket -> endpoint
+        self._endpoints: dict[int, list[str]] = {}  # socket -> endpoints
         self._known: dict[tuple[str, str, str], str] = {}  # (role, link, kind of event) -> point
         for hop in pattern.hops:
             if hop.carries == "request":
@@ -54,11 +54,14 @@ class Points:
         if kind == "executed":
             return "worked"
         if kind in ("recv", "send"):
-            link = self._links.get(self._endpoints.get(row[3], ""), "")
-            point = self._known.get((row[1].rpartition("-")[0], link, kind))
-            return point if point is not None and find_op(row[5]) is not None else None
+            role = row[1].rpartition("-")[0]
+            for endpoint in self._endpoints.get(row[3], ()):
+                point = self._known.get((role, self._links.get(endpoint, ""), kind))
+                if point is not None:
+                    return point if find_op(row[5]) is not None else None
+            return None
         if kind in ("bind", "connect"):
-            self._endpoints[row[3]] = row[6]
+            self._endpoints.setdefault(row[3], []).append(row[6])
         elif kind == "link":
             self._links[row[5][0].decode()] = row[6]
         return None

@@ -2,7 +2,7 @@
 
 | kind | node | what the other fields say |
 | --- | --- | --- |
-| `start`, `end` | the node | its program began; it returned or was told to stop |
+| `start`, `end` | the node | its program began; it returned or was told to stop; `text` says if it was not told |
 | `crash` | the node | its program raised, `text` is the traceback; or its process died, `text` says how |
 | `stuck` | the node | it did not stop when told: `text` is where it stands |
 | `left` | the node | it left something behind: `text` says what |

@@ -11,14 +11,13 @@ each task of asyncio has for itself.
 
 from __future__ import annotations
 
-import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
-from ..errors import NodeStopped
+from ..errors import NodeStopped, told
 from ..frames import kept
 
 if TYPE_CHECKING:
@@ -150,7 +149,7 @@ class Seat(Place, ABC):
 
     def crashed(self, error: BaseException) -> None:
         """A thread of the node's own has raised."""
-        self.note("crash", text="".join(traceback.format_exception(error)))
+        self.note("crash", text=told(error))
 
     def open_sockets(self) -> list[zmq.Socket[Any]]:
         """The sockets that the node has open, in the order in which they were made."""

@@ -15,7 +15,7 @@ from ..simulation.choices import SparseChoices
 from .deciders import Deviations
 from .shrink import Shrinker
 from .space import Space
-from .trial import Attempt, Trial, attempt, laboratory, promised
+from .trial import Attempt, Trial, attempt, laboratory, nothing_to_judge, promised
 
 
 class _Widths(SparseChoices):
@@ -75,6 +75,8 @@ def exhaust(
     """
     scenario = space.plain
     properties = promised(scenario, names)
+    if not properties:
+        raise nothing_to_judge(space.pattern)
     runs = 0
     unknown: Verdict | None = None
     with laboratory():

@@ -19,13 +19,14 @@ from multiprocessing import get_context, parent_process
 
 import msgspec
 
+from ..catalogue import claim
 from ..errors import MisuseError, PeerError
 from ..scenario import PatternName
 from ..values import require_count, require_more_than_0
 from .shrink import Shrinker
 from .space import Limits, Space
 from .tally import Tally
-from .trial import Attempt, attempt, breach, laboratory, promised
+from .trial import Attempt, attempt, breach, laboratory, nothing_to_judge, promised
 
 BATCH_S = 0.5
 """How long a batch should take, in real seconds: often enough for a progress bar."""
@@ -118,11 +119,11 @@ class Search:
         self.jobs = jobs
         self.keep_going = keep_going
         self.properties = promised(space.plain, properties)
-        if not self.properties:
-            raise MisuseError(
-                f"{space.pattern.name} promises nothing that a simulated run could break; give its "
-                "Pattern promises, or name properties"
-            )
+        # Some are only judged where something goes wrong, which it does not in the plain scenario.
+        if not (
+            self.properties or any(claim(p.property).asks_afresh for p in space.pattern.promises)
+        ):
+            raise nothing_to_judge(space.pattern)
         self.tally = Tally()
         self.found: list[Found] = []
         self.elapsed_s = 0.0
@@ -197,12 +198,16 @@ class Search:
     def shrunk(
         self, found: Found, on_step: Callable[[int, Attempt], None] | None = None
     ) -> Attempt:
-        """The least attempt that breaks in the way of a break that was found."""
+        """The least attempt that breaks in the way of a break that was found.
+
+        Raises:
+            PeerError: It does not break again.
+        """
         with laboratory():
             trial = self.space.trial(found.number)
             properties = promised(trial.scenario, self.names)
             again = attempt(trial, properties)
-            if again.broken is None or breach(again.broken) != found.breach:
+            if again.broken is None:
                 raise PeerError(
                     f"scenario {found.number} broke ({found.breach}), and does not when it is run "
                     "again: a program keeps something from one run to the next, as in a global "

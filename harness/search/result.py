@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import MisuseError, PropertyBroken
+from ..errors import MisuseError, PeerError, PropertyBroken
 from ..pattern import Pattern
 from ..property import Verdict
 from ..run import EXIT_BROKEN, EXIT_HOLDS, EXIT_UNKNOWN
@@ -70,6 +70,7 @@ class Searched:
         breaks: What broke, each as small as it gets.
         seconds: How long it took, shrinking left out.
         properties: The names of those that were judged.
+        lost: What broke once and not again, in sentences.
     """
 
     space: Space
@@ -77,15 +78,16 @@ class Searched:
     breaks: tuple[Break, ...]
     seconds: float
     properties: tuple[str, ...]
+    lost: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
         """Whether nothing broke, and every verdict was certain."""
-        return not (self.breaks or self.tally.unknown)
+        return not (self.breaks or self.lost or self.tally.unknown)
 
     @property
     def exit_status(self) -> int:
-        """0 nothing broke, 1 something did, 3 some verdicts are unknown."""
+        """0 nothing broke, 1 something did, 3 some verdicts are unknown, or a break was lost."""
         if self.breaks:
             return EXIT_BROKEN
         return EXIT_HOLDS if self.holds else EXIT_UNKNOWN
@@ -127,11 +129,12 @@ class Searched:
                 lines.append(
                     f"broken {times}, first in scenario {each.found.number:,}: {each.found.breach}"
                 )
-        else:
+        elif not self.lost:
             lines.append(
                 f"nothing broke: with {CONFIDENCE:.0%} confidence fewer than {tally.bound:.2%} of such "
                 f"scenarios do; about {tally.unseen:.0%} of further ones would show a behaviour not seen yet"
             )
+        lines += self.lost
         for what, number in sorted(self.tally.unknown.items()):
             lines.append(f"unknown in {many(number, 'scenario')}: {what}")
         if self.never:
@@ -154,6 +157,7 @@ class Searched:
             "struck": tally.struck,
             "never": self.never,
             "unknown": tally.unknown,
+            "lost": list(self.lost),
             "breaks": [
                 {
                     "property": each.breach.property,
@@ -221,12 +225,16 @@ def result_of(hunt: Search, out: str | Path | None = None, on_step: Step | None 
         out, on_step: As for `search`.
     """
     folder = None if out is None else Path(out)
-    breaks = []
+    breaks, lost = [], []
     for found in hunt.found:
-        least = hunt.shrunk(found, on_step)
+        try:
+            least = hunt.shrunk(found, on_step)
+        except PeerError as error:
+            lost.append(str(error))  # The others are told all the same.
+            continue
         breaks.append(Break(found, least, *kept(least, folder)))
     names = tuple(each.name for each in hunt.properties)
-    return Searched(hunt.space, hunt.tally, tuple(breaks), hunt.elapsed_s, names)
+    return Searched(hunt.space, hunt.tally, tuple(breaks), hunt.elapsed_s, names, tuple(lost))
 
 
 def kept(broken: Attempt, folder: Path | None) -> tuple[Path | None, str]:

@@ -9,7 +9,6 @@ is run again, by a plug-in that tries once more what has failed, is still the la
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
@@ -67,10 +66,10 @@ class Shard:
 
     def _last(self, path: Path) -> str:
         """Which shard is the last: two may see that all parts are there."""
-        own = path.with_suffix(f".{self.index}")
-        own.write_text(str(self.index))
         try:
-            os.link(own, path)  # With its content at once, which nobody else can have put there.
+            path.mkdir()  # Which one of them can do, on every file system.
         except FileExistsError:
             pass
-        return path.read_text()
+        else:
+            (path / str(self.index)).touch()
+        return next((child.name for child in path.iterdir()), "")

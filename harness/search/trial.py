@@ -13,9 +13,10 @@ from functools import cached_property
 from hashlib import blake2b
 
 from ..catalogue import claim
-from ..errors import HarnessBug, PropertyBroken
+from ..errors import HarnessBug, MisuseError, PropertyBroken
 from ..exercised import promised_under
 from ..history import History
+from ..pattern import Pattern
 from ..property import Property, Verdict, judge
 from ..scenario import Scenario
 from ..seam.patches import virtually
@@ -27,8 +28,8 @@ from .deciders import Decider, Deviations, RandomWalk
 laboratory = virtually
 """Hold this open over many trials: what a simulation patches is then put in place once."""
 
-_PARTICULARS = re.compile(r"\[[^\]]*\]|\d+")
-"""Frames and numbers, of which one break has these and the next others."""
+_PARTICULARS = re.compile(r"\[[^\]]*\]|0x[0-9a-fA-F]+|\d+")
+"""Frames, addresses and numbers, of which one break has these and the next others."""
 
 
 class Trial(Value, frozen=True):
@@ -48,15 +49,22 @@ class Trial(Value, frozen=True):
         """Run it, and judge all that its pattern promises.
 
         Raises:
-            PropertyBroken: Something is broken; the message is the story.
-            MisuseError, NodeFailed, HarnessBug: As `attempt`.
+            PropertyBroken: Something is broken, and the message is the story; or it is unknown.
+            MisuseError: Nothing is promised that it could break; or as `attempt`.
+            NodeFailed, HarnessBug: As `attempt`.
         """
+        properties = promised(self.scenario)
+        if not properties:
+            raise nothing_to_judge(self.scenario.pattern)
         with laboratory():
-            tried = attempt(self, promised(self.scenario))
+            tried = attempt(self, properties)
         if tried.broken is not None:
             from .story import story
 
             raise PropertyBroken(story(tried, shrunk=False))
+        for verdict in tried.verdicts:
+            if not verdict:
+                raise PropertyBroken(f"{verdict.property} is unknown: {verdict.reason}")
         return tried
 
 
@@ -120,6 +128,14 @@ def promised(scenario: Scenario, names: Sequence[str] = ()) -> list[Property]:
         return [claim(name) for name in names]
     named = (claim(promise.property) for promise in promised_under(scenario)[0])
     return [each for each in named if each.is_told(scenario, "simulated")]
+
+
+def nothing_to_judge(pattern: Pattern) -> MisuseError:
+    """The error where no property would be judged: that nothing breaks then says nothing."""
+    return MisuseError(
+        f"{pattern.name} promises nothing that such a simulated run could break; give its Pattern "
+        "promises, or name properties"
+    )
 
 
 def attempt(

@@ -425,7 +425,9 @@ def test_a_node_that_leaves_runs_to_its_end_and_stays_away_while_the_others_go_o
     (end,) = report.history.of("end", node="worker-0")
     last = report.history.of("execute")[-1]
     assert last.node == "worker-1"
-    assert struck(report).time_ns <= closed.time_ns <= end.time_ns < last.time_ns
+    assert struck(report).time_ns <= closed.time_ns <= end.time_ns
+    # On a busy machine the end of a process takes its time; that of what it does not.
+    assert (end if world == "simulated" else struck(report)).time_ns < last.time_ns
 
 
 @pytest.mark.parametrize("world", ["simulated", "threads"])

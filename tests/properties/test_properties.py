@@ -106,8 +106,11 @@ class TestEnvelope:
         story.send("broker-0/both", b"W", b"", b"C", b"", ASK)
         story.recv("broker-0/both", b"W", b"", b"C", b"", ASK)
         story.send("broker-0/both", b"C", b"", ASK)
+        # Read as `[W][][C][][body..]`, the reply would be a request for the worker C.
+        story.recv("broker-0/both", b"W", b"", b"C", b"", OTHER, b"", b"")
+        story.send("broker-0/both", b"C", b"", OTHER, b"", b"")
         verdict = story.judge("envelope")
-        assert (verdict.outcome, verdict.facts) == ("holds", 5), verdict.reason
+        assert (verdict.outcome, verdict.facts) == ("holds", 7), verdict.reason
 
     @pytest.mark.parametrize(
         ("type_", "frames"),
@@ -150,6 +153,18 @@ class TestReplyIdentity:
         assert "worker-0 was given c0.0 as from the routing id [D]; the request came from [C]" in (
             verdict.reason
         )
+
+    def test_a_request_that_is_asked_again_comes_by_another_way(self) -> None:
+        story = Story("broker").socket("broker-0/front", "ROUTER", "frontend", binds=True)
+        story.socket("broker-0/back", "DEALER", "backend", binds=True)
+        for number in range(2):
+            worker = f"worker-{number}/s"
+            story.socket(worker, "ROUTER", "backend")
+            client, back = b"C%d" % number, b"P%d" % number
+            # Written down a moment late, as what goes through a proxy is.
+            story.recv(worker, back, client, b"", ASK)
+            story.recv("broker-0/front", client, b"", ASK)
+        assert story.judge("reply-identity").outcome == "holds"
 
     def test_a_reply_to_any_of_the_ids_that_asked_holds(self) -> None:
         story = asked(dealer_router()).recv("server-0/s", b"C1", b"", ASK)
@@ -230,6 +245,15 @@ class TestDelivery:
         story = asked(dealer_router()).add("client-0", "fail", op="c0.0")
         verdict = story.add("server-0", "execute", op="c0.0").judge("at-most-once")
         assert "c0.0 failed for its client and was executed" in verdict.reason
+
+    def test_of_many_requests_that_nobody_is_answered_for_one_that_is_lost_is_seen(self) -> None:
+        story = Story("custom-router-chosen")
+        for number in range(300):
+            asked(story, f"c1.{number}").add("client-1", "ok", op=f"c1.{number}")
+        for number in range(299):
+            story.add("server-0", "execute", op=f"c1.{number}")
+        verdict = story.judge("exactly-once")
+        assert "c1.299 was answered and never executed" in verdict.reason
 
     def test_executions_that_nobody_counted_are_unknown(self) -> None:
         story = asked(dealer_router()).add("client-0", "ok", op="c0.0", frames=(ASK,))

@@ -212,6 +212,7 @@ def test_a_stranger_that_comes_upon_a_point_of_a_node_that_leaves_is_none_of_its
         Stranger("frontend", at=Upon("taken", node="worker-0")),
         Leave(node="worker-0", at=Upon("taken", node="worker-0", count=3)),
     )
+    assert all(strike.event is not None for strike in report.strikes)
     assert not report.history.of("crash"), str(report)
 
 

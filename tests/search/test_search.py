@@ -21,7 +21,7 @@ from reqrep import (
     Fleet,
     Limits,
     MisuseError,
-    PeerError,
+    Promise,
     PropertyBroken,
     Scenario,
     Trial,
@@ -65,6 +65,13 @@ def raises_in_its_third_run(context: Context, endpoint: str, handle: Handle) -> 
     socket.bind(endpoint)
     socket.recv()
     raise ValueError("the third")
+
+
+def tells_its_address(context: Context, endpoint: str, handle: Handle) -> None:
+    socket = context.socket(zmq.REP)
+    socket.bind(endpoint)
+    socket.recv()
+    raise KeyError(object())
 
 
 @pytest.fixture(scope="module")
@@ -126,8 +133,19 @@ class TestHunt:
 
     def test_a_search_that_judges_nothing_is_refused(self) -> None:
         pattern = dataclasses.replace(reqrep.pattern("req-rep"), promises=())
-        with pytest.raises(MisuseError, match="req-rep promises nothing"):
-            reqrep.search(pattern, scenarios=3)
+        for judge in (
+            lambda: reqrep.search(pattern, scenarios=3),
+            lambda: exhaust(Space(pattern, Limits())),
+            lambda: Trial(Scenario(pattern)).check(),
+        ):
+            with pytest.raises(MisuseError, match="req-rep promises nothing"):
+                judge()
+
+    def test_a_promise_about_what_comes_after_faults_can_be_searched(self) -> None:
+        recovers = Promise("recovery", frozenset({"hold"}))
+        pattern = dataclasses.replace(reqrep.pattern("req-rep"), promises=(recovers,))
+        result = reqrep.search(pattern, Limits(faults=("hold",)), scenarios=40).check()
+        assert result.tally.judged["recovery", "hold"]
 
     def test_verdicts_that_are_unknown_are_counted_and_no_pass(self) -> None:
         pattern = reqrep.pattern("req-rep").with_roles(server=says_the_same)
@@ -137,12 +155,21 @@ class TestHunt:
         assert result.exit_status == EXIT_UNKNOWN
         with pytest.raises(PropertyBroken, match="unknown in 5 scenarios: exactly-once"):
             result.check()
+        with pytest.raises(PropertyBroken, match="is unknown: "):
+            Trial(Scenario(pattern)).check()
 
     def test_a_program_that_remembers_other_runs_is_told_so(self) -> None:
         runs.clear()
         pattern = reqrep.pattern("req-rep").with_roles(server=raises_in_its_third_run)
-        with pytest.raises(PeerError, match="a program keeps something from one run to the next"):
-            reqrep.search(pattern, scenarios=5)
+        result = reqrep.search(pattern, scenarios=5)
+        assert result.exit_status == EXIT_UNKNOWN
+        with pytest.raises(PropertyBroken, match="keeps something from one run to the next"):
+            result.check()
+
+    def test_a_break_is_the_same_wherever_its_program_lies_in_memory(self) -> None:
+        pattern = reqrep.pattern("req-rep").with_roles(server=tells_its_address)
+        result = reqrep.search(pattern, scenarios=5, properties=("robustness",))
+        assert "raised KeyError: <object object at 0x" in result.breaks[0].breach.reason
 
 
 class TestShrinking:
