@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 FAILURES = "reqrep-failures"
 """Where counterexamples are kept, below the root of the tests."""
 
+_SHARD = re.compile(r"shard \d+ of \d+")
+"""What tells the shards of one test apart, in its id."""
+
 _OPTIONS = (
     ("world", "simulated", "the world that fleets run in: simulated, threads or processes"),
     ("transport", "", "inproc, ipc or tcp; none takes the one of the world"),
@@ -226,10 +229,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             shards.setdefault(_SHARD.sub("", item.nodeid), []).append(item)
     for items in shards.values():
         for index, item in enumerate(items):
+            # Whoever has parameters has a callspec, which the type `Item` does not say.
             item.callspec.params["search_fleet"] = index, len(items)  # type: ignore[attr-defined]
-
-
-_SHARD = re.compile(r"shard \d+ of \d+")
 
 
 @pytest.fixture
