@@ -23,7 +23,8 @@ class PeerError(ReqrepError):
 
 
 class NodeFailed(PeerError):
-    """A node did not start: it raised, or it never opened what its role promises.
+    """A node did not start: it raised, or it never opened what its role promises. Or a simulated
+    one, at any time, computes without end.
 
     Attributes:
         node: The name of the node, such as `broker-0`.
@@ -31,9 +32,14 @@ class NodeFailed(PeerError):
     """
 
     def __init__(self, node: str, what: str, details: str = "") -> None:
-        super().__init__(f"{node} {what}" + (f"\n{details}" if details else ""))
+        # All three, since pickle makes it anew of them when another process has raised it.
+        super().__init__(node, what, details)
         self.node = node
+        self.what = what
         self.details = details
+
+    def __str__(self) -> str:
+        return f"{self.node} {self.what}" + (f"\n{self.details}" if self.details else "")
 
 
 class HistoryDamaged(PeerError):

@@ -11,10 +11,11 @@ from __future__ import annotations
 import gc
 import signal
 import threading
+import time
 import traceback
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, ClassVar, Self, cast
 
 from .conduct import START_TIMEOUT_S, STOP_TIMEOUT_S, TICK_S, Conductor, Progress
 from .endpoints import Endpoints
@@ -24,10 +25,11 @@ from .life import Life
 from .node import Node
 from .pattern import Role
 from .scenario import Scenario
-from .seam import virtual
+from .seam import virtual_chance
 from .seam.patches import virtually
 from .seam.seat import Seat, seated
-from .seam.simulating import SimulatingSeat, SimulatingTap
+from .seam.simulating import SimulatingTap
+from .seam.simulating_seat import FIRST_PID, SimulatingSeat
 from .simulated_reach import SimulatedReach, able
 from .simulation.choices import Choices, SeededChoices
 from .simulation.constants import SimulatedError
@@ -38,6 +40,9 @@ from .workload import NS_PER_S
 
 TURN_CPU_S = 10.0
 """After how many seconds of the processor's time within one turn a program is stopped."""
+
+BLOCKED_S = 5.0
+"""After how many real seconds in which nothing moved, twice, it is stopped as well."""
 
 IPC_FOLDER = Path("/simulated")
 """Where the ipc sockets of a simulation seem to lie."""
@@ -132,41 +137,84 @@ class _Interruption:
 
 
 class _Watchdog:
-    """Stops a program that computes without end, and so never gives up its turn.
+    """Looks now and then whether a program gives up its turn, and stops one that does not.
 
-    What counts is the time of the processor, so that nobody is stopped because the machine is
-    busy. Where somebody has put the signal to use of their own, nobody watches.
+    Where somebody has put the signal to use of their own, nobody watches.
     """
 
-    def __init__(self, scheduler: Scheduler) -> None:
+    signal_name: ClassVar[str]
+    timer_name: ClassVar[str]
+    what: ClassVar[str]
+
+    def __init__(self, scheduler: Scheduler, every_s: float) -> None:
         self._scheduler = scheduler
+        self._every_s = every_s
         self._seen = scheduler.progress
+        self._number = getattr(signal, self.signal_name, None)
         self._is_set = False
         self.stack = ""
 
-    def __enter__(self) -> _Watchdog:
+    def __enter__(self) -> Self:
         if (
-            hasattr(signal, "SIGVTALRM")
+            self._number is not None
             and threading.current_thread() is threading.main_thread()
-            and signal.getsignal(signal.SIGVTALRM) is signal.SIG_DFL
+            and signal.getsignal(self._number) is signal.SIG_DFL
         ):
-            signal.signal(signal.SIGVTALRM, self._look)
-            signal.setitimer(signal.ITIMER_VIRTUAL, TURN_CPU_S, TURN_CPU_S)
+            signal.signal(self._number, self._look)
+            self._set_timer(self._every_s)
             self._is_set = True
         return self
 
+    def _set_timer(self, every_s: float) -> None:
+        signal.setitimer(getattr(signal, self.timer_name), every_s, every_s)
+
     def _look(self, number: int, frame: FrameType | None) -> None:
         has_moved, self._seen = self._seen != self._scheduler.progress, self._scheduler.progress
-        if not has_moved and frame is not None and self._scheduler.current is not None:
+        is_to_stop = self._judge(has_moved)
+        if is_to_stop and frame is not None and self._scheduler.current is not None:
             # Within ours it is stopped at a later look, when we have come to an end.
             if not frame.f_globals["__name__"].startswith("reqrep.harness."):
                 self.stack = "".join(traceback.format_stack(frame)[-6:])
                 self._scheduler.arrest()
 
+    def _judge(self, has_moved: bool) -> bool:
+        """Whether the program is to be stopped."""
+        return not has_moved
+
     def __exit__(self, *exc_info: object) -> None:
         if self._is_set:
-            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-            signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
+            self._set_timer(0)
+            signal.signal(cast(int, self._number), signal.SIG_DFL)
+
+
+class _OfComputing(_Watchdog):
+    """What counts is the time of the processor: nobody is stopped because the machine is busy."""
+
+    signal_name = "SIGVTALRM"
+    timer_name = "ITIMER_VIRTUAL"
+    what = "computes without end"
+
+
+class _OfBlocking(_Watchdog):
+    """A program that waits for something real, such as a lock from before the run, waits for ever.
+
+    It is stopped at the second look at which nothing has moved, also no processor: after the
+    first the machine may just have come out of a sleep.
+    """
+
+    signal_name = "SIGALRM"
+    timer_name = "ITIMER_REAL"
+    what = "blocks the one thread that all nodes share"
+
+    def __init__(self, scheduler: Scheduler, every_s: float) -> None:
+        super().__init__(scheduler, every_s)
+        self._cpu_s = time.process_time()
+        self._quiet = 0
+
+    def _judge(self, has_moved: bool) -> bool:
+        spent_s, self._cpu_s = time.process_time() - self._cpu_s, time.process_time()
+        self._quiet = 0 if has_moved or spent_s > self._every_s / 10 else self._quiet + 1
+        return self._quiet > 1
 
 
 class SimulatedWorld(Conductor):
@@ -233,9 +281,12 @@ class SimulatedWorld(Conductor):
         gc.disable()
         try:
             with virtually(), _Interruption(self._scheduler) as interruption:
-                virtual.begin_chance(self.scenario.seed)
-                with _Watchdog(self._scheduler) as watchdog:
-                    self._run(watchdog)
+                virtual_chance.begin_chance(self.scenario.seed)
+                with (
+                    _OfComputing(self._scheduler, TURN_CPU_S) as computing,
+                    _OfBlocking(self._scheduler, BLOCKED_S) as blocking,
+                ):
+                    self._run((computing, blocking))
         finally:
             refusals = [seat.refusal for seat in self._seats]
             self._dispose()
@@ -249,12 +300,13 @@ class SimulatedWorld(Conductor):
         if self._failure is not None:
             raise self._failure
 
-    def _run(self, watchdog: _Watchdog) -> None:
+    def _run(self, watchdogs: tuple[_Watchdog, ...]) -> None:
         self._scheduler.spawn("conductor", "the harness", self._conduct)
         try:
             self.outcome = self.simulation.run()
             if self.outcome.kind == "spinning":
-                self._blame_spinner(self.outcome, watchdog.stack)
+                stopped = next((each for each in watchdogs if each.stack), None)
+                self._blame_spinner(self.outcome, stopped)
         finally:
             self._end()
 
@@ -276,7 +328,7 @@ class SimulatedWorld(Conductor):
             core = self._shared = self._shared or self._new_context("the fleet")
         else:
             core = self._new_context(name)
-        seat = SimulatingSeat(name, self.recorder, core, self)
+        seat = SimulatingSeat(name, self.recorder, core, self, FIRST_PID + len(self._seats))
         self._seats.append(seat)
         return seat
 
@@ -383,16 +435,16 @@ class SimulatedWorld(Conductor):
                 node.seat.note("stuck", text=self._stack_of(node))
         self._scheduler.stop()
 
-    def _blame_spinner(self, outcome: Outcome, stack: str) -> None:
+    def _blame_spinner(self, outcome: Outcome, stopped: _Watchdog | None) -> None:
         spinner = next(
             (node for node in self._nodes.values() if outcome.spinner.endswith(f" of {node.name}")),
             None,
         )
         self.recorder.stop()
         if spinner is not None:
-            text = f"{outcome}\n{stack or self._stack_of(spinner)}"
+            text = f"{outcome}\n{stopped.stack if stopped else self._stack_of(spinner)}"
             spinner.seat.note("stuck", text=text)
-            what = "computes without end" if stack else "calls again and again without ever waiting"
+            what = stopped.what if stopped else "calls again and again without ever waiting"
             self._failure = self._failure or NodeFailed(
                 spinner.name, f"{what}; it stands at:", text
             )

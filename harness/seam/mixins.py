@@ -29,6 +29,7 @@ raw_context: Any = RawContext
 raw_socket: Any = RawSocket
 plain_send_multipart: Any = zmq.Socket.send_multipart
 plain_recv_multipart: Any = zmq.Socket.recv_multipart
+plain_destroy: Any = zmq.Context.destroy
 _instance: Any = zmq.Context.__dict__["instance"]
 
 _current = seats.current
@@ -66,16 +67,31 @@ class SeamContext:
         address: int = raw_context.underlying.__get__(self) if seat is None else seat.address
         return address
 
-    def term(self) -> None:
+    def set(self, option: int, optval: int) -> None:
         seat = self._seat
         if seat is None:
-            raw_context.term(self)
-            return
+            raw_context.set(self, option, optval)
+        else:
+            seat.set_context(self, option, optval)
+
+    def get(self, option: int) -> Any:
+        seat = self._seat
+        return raw_context.get(self, option) if seat is None else seat.get_context(self, option)
+
+    def term(self) -> None:
+        seat: Seat | None = self._seat
+        own: Any = self
+        if seat is None:
+            seat = _current()
+            if seat is None or not seat.has_adopted(self):
+                raw_context.term(self)
+                return
+            own = seat.instance(zmq.Context)  # The real one is not the node's to end.
         # The context is only lent. Wait, as libzmq does, for the sockets to be closed,
         # and leave the context itself to the world.
-        while not seat.stopping and any(not socket.closed for socket in list(self._sockets)):  # type: ignore[attr-defined]
+        while not seat.stopping and seat.sockets_of(own):
             time.sleep(0.001)
-        self.closed = True
+        own.closed = True
 
 
 def instance(cls: type[zmq.Context[Any]], io_threads: int = 1) -> zmq.Context[Any]:
@@ -85,6 +101,17 @@ def instance(cls: type[zmq.Context[Any]], io_threads: int = 1) -> zmq.Context[An
         found: zmq.Context[Any] = _instance.__func__(cls, io_threads)
         return found
     return seat.instance(cls)
+
+
+def destroy(self: zmq.Context[Any], linger: int | None = None) -> None:
+    """`Context.destroy`: of a context from before the run, what the node has of it."""
+    here = _current()
+    if self._seat is not None or here is None or not here.has_adopted(self):
+        plain_destroy(self, linger)
+        return
+    for socket in here.sockets_of(here.instance(zmq.Context)):
+        socket.close(linger)
+    self.term()
 
 
 class SeamSocket:
@@ -116,7 +143,7 @@ class SeamSocket:
                 if seat is not None and context is not None:
                     # A context from before the run, such as one at the top of a module: as
                     # a process of its own the node would have made it for itself.
-                    context = seat.instance(zmq.Context)
+                    context = seat.adopt(context)
         if seat is None:
             super().__init__(context, socket_type, shadow=shadow, copy_threshold=copy_threshold)  # type: ignore[call-arg]
             return
@@ -129,7 +156,7 @@ class SeamSocket:
         address: int = raw_socket.underlying.__get__(self) if tap is None else tap.address
         return address
 
-    # While a simulation is on, `simulating.socket_hash` stands here.
+    # While a simulation is on, `simulating_calls.socket_hash` stands here.
     __hash__ = object.__hash__
 
     @property

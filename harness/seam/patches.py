@@ -8,6 +8,7 @@ share one installation.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ import zmq
 import zmq.devices.basedevice
 import zmq.sugar.poll
 
-from . import mixins, proxy, simulating
+from . import mixins, proxy, simulating_calls
 
 MIXINS: tuple[tuple[type, type], ...] = (
     (zmq.Context, mixins.SeamContext),
@@ -29,6 +30,7 @@ Attribute = tuple[Any, str, Any]
 
 ATTRIBUTES: tuple[Attribute, ...] = (
     (zmq.Context, "instance", classmethod(mixins.instance)),
+    (zmq.Context, "destroy", mixins.destroy),
     (zmq.Socket, "send_multipart", mixins.send_multipart),
     (zmq.Socket, "recv_multipart", mixins.recv_multipart),
     (zmq.Socket, "setsockopt", mixins.set_option),
@@ -38,9 +40,31 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     (zmq.devices.basedevice, "proxy", proxy.proxy),
     (zmq, "device", proxy.device),
     (zmq.devices.basedevice, "device", proxy.device),
-    (zmq, "zmq_poll", simulating.zmq_poll),
-    (zmq.sugar.poll, "zmq_poll", simulating.zmq_poll),
+    (zmq, "zmq_poll", simulating_calls.zmq_poll),
+    (zmq.sugar.poll, "zmq_poll", simulating_calls.zmq_poll),
 )
+
+
+_OURS = "reqrep.harness."
+
+
+def _early_names(attributes: list[Attribute]) -> list[Attribute]:
+    """Where modules hold what is patched under a name of their own: `from time import sleep`."""
+    stand_ins = {
+        id(vars(owner)[name]): value
+        for owner, name, value in attributes
+        if isinstance(owner, ModuleType) and name in vars(owner)
+    }
+    found = []
+    for name, module in list(sys.modules.items()):
+        if name.startswith(_OURS) or module is None:
+            continue
+        for attribute, value in list(vars(module).items()):
+            stand_in = stand_ins.get(id(value))
+            if stand_in is not None:
+                found.append((module, attribute, stand_in))
+    known = {(id(owner), name) for owner, name, _ in attributes}
+    return [each for each in found if (id(each[0]), each[1]) not in known]
 
 
 def _nothing() -> None:
@@ -97,31 +121,29 @@ def _virtual_attributes() -> list[Attribute]:
     """The patches of the standard library, and every name that was imported early."""
     # asyncio is imported for each simulation: what a program imports in the midst of a run
     # could not be patched in one place, and it costs once what a few runs do.
-    from . import virtual, virtual_asyncio
+    from . import virtual, virtual_asyncio, virtual_locks, virtual_process, virtual_threads
 
     attributes = [
-        (mixins.SeamSocket, "__hash__", simulating.socket_hash),
+        (mixins.SeamSocket, "__hash__", simulating_calls.socket_hash),
         *virtual.ATTRIBUTES,
         *virtual_asyncio.attributes(),
-        *virtual.foreign_loops(),
+        *virtual_process.foreign_loops(),
     ]
-    stand_ins = {
-        id(vars(owner)[name]): value
-        for owner, name, value in attributes
-        if isinstance(owner, ModuleType) and name in vars(owner)
-    }
-    known = {(id(owner), name) for owner, name, _ in attributes}
-    early = virtual.early_names(stand_ins) + virtual.early_locals()
-    return attributes + [found for found in early if (id(found[0]), found[1]) not in known]
+    return [
+        *attributes,
+        *_early_names(attributes),
+        *virtual_threads.early_locals(),
+        *virtual_locks.early_locks(),
+    ]
 
 
 def _keep_chance() -> Callable[[], None]:
-    from . import virtual
+    from .virtual_chance import keep_chance
 
-    return virtual.keep_chance()
+    return keep_chance()
 
 
-_seam = Installation(MIXINS, lambda: list(ATTRIBUTES))
+_seam = Installation(MIXINS, lambda: [*ATTRIBUTES, *_early_names(list(ATTRIBUTES))])
 _virtual = Installation((), _virtual_attributes, _keep_chance)
 
 

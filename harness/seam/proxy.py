@@ -13,6 +13,7 @@ the times of these events are late, and their order against other nodes is loose
 from __future__ import annotations
 
 import threading
+import time
 from collections import defaultdict
 from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -21,7 +22,7 @@ import zmq
 import zmq.backend
 
 from ..frames import find_op
-from . import simulating
+from . import simulating_calls
 from .seat import seated
 from .simulating import SimulatingTap
 from .tap import Tap
@@ -51,6 +52,7 @@ class _Capture:
         self._crossings: defaultdict[tuple[str, bytes], int] = defaultdict(int)
         self._up_to_date = threading.Event()
         self._is_over = False
+        self._has_ended = False
         address = f"inproc://reqrep-capture-{next(_names)}"
         with seated(None):  # These sockets are ours, not the node's.
             context: zmq.Context[Any] = zmq.Context(shadow=front.seat.address)
@@ -66,8 +68,11 @@ class _Capture:
 
     def settle(self, timeout_s: float) -> None:
         """Wait until all that was forwarded so far is read."""
-        self._up_to_date.clear()
-        self._up_to_date.wait(timeout_s)
+        deadline_s = time.monotonic() + timeout_s
+        for _ in range(2):  # The first look may have begun before the last copy came.
+            self._up_to_date.clear()
+            if not self._has_ended:
+                self._up_to_date.wait(max(0.0, deadline_s - time.monotonic()))
 
     def close(self) -> None:
         """The proxy has ended, with its context or before: read what it still has forwarded."""
@@ -88,6 +93,7 @@ class _Capture:
         except zmq.ZMQError:
             pass  # The context was terminated: the proxy has ended, or will.
         finally:
+            self._has_ended = True
             self._up_to_date.set()
             self._reader.close(linger=0)
 
@@ -107,7 +113,7 @@ def proxy(frontend: Any, backend: Any, capture: Any = None) -> Any:
     front: Tap | None = getattr(frontend, "_tap", None)
     back: Tap | None = getattr(backend, "_tap", None)
     if isinstance(front, SimulatingTap) and isinstance(back, SimulatingTap):
-        return simulating.proxy(front, back, capture)
+        return simulating_calls.proxy(front, back, capture)
     if front is None or back is None or capture is not None:
         return _proxy(frontend, backend, capture)
     ours = _Capture(front, back)

@@ -82,6 +82,13 @@ class RecordingSeat(Seat):
     def caller(self) -> threading.Thread:
         return threading.current_thread()
 
+    def set_context(self, context: Any, option: int, value: int) -> None:
+        raw_context.set(context, option, value)
+
+    def get_context(self, context: Any, option: int) -> int:
+        found: int = raw_context.get(context, option)
+        return found
+
     def begin_context(self, context: Any, io_threads: int) -> None:
         raw_context.__init__(context, io_threads, shadow=self._address)
         self.has_made(context)

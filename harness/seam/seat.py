@@ -95,6 +95,7 @@ class Seat(Place, ABC):
         self.stopping = False
         self.is_leaving = False
         self._contexts: WeakSet[Any] | None = None  # Each a face of the one that is lent.
+        self._adopted: WeakSet[Any] | None = None  # From before the run, and used by the node.
         self._eterms = 0
         self._held: list[zmq.Socket[Any]] = []
         self._instances: dict[type, zmq.Context[Any]] = {}
@@ -109,6 +110,14 @@ class Seat(Place, ABC):
     @abstractmethod
     def caller(self) -> Any:
         """Who is calling: the thread, or what takes its place."""
+
+    @abstractmethod
+    def set_context(self, context: Any, option: int, value: int) -> None:
+        """Set an option of a context of the node's."""
+
+    @abstractmethod
+    def get_context(self, context: Any, option: int) -> int:
+        """What an option of a context of the node's is."""
 
     @abstractmethod
     def begin_context(self, context: Any, io_threads: int) -> None:
@@ -135,6 +144,23 @@ class Seat(Place, ABC):
             with seated(self):
                 found = self._instances[kind] = kind()
         return found
+
+    def adopt(self, context: zmq.Context[Any]) -> zmq.Context[Any]:
+        """What stands for a context from before the run, which the node uses as its own."""
+        import zmq
+
+        if self._adopted is None:
+            self._adopted = WeakSet()
+        self._adopted.add(context)
+        return self.instance(zmq.Context)
+
+    def has_adopted(self, context: object) -> bool:
+        """Whether something stands for a context."""
+        return self._adopted is not None and context in self._adopted
+
+    def sockets_of(self, context: zmq.Context[Any]) -> list[zmq.Socket[Any]]:
+        """The open sockets that the node has made of one of its contexts."""
+        return [socket for socket in self.open_sockets() if socket.context is context]
 
     def met_the_end(self) -> None:
         """A call of the node's was refused because its context was terminated.

@@ -14,24 +14,17 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import zmq
-import zmq.backend
 
 from ..errors import MisuseError
 from ..frames import LONG_BYTES, kept
 from ..simulation.constants import SimulatedError
-from ..simulation.poll import poll as _core_poll
-from ..simulation.proxy import proxy as _core_proxy
-from . import seat as seats
 from .mixins import plain_recv_multipart, plain_send_multipart, recv_multipart, send_multipart
-from .seat import Listener, Seat
-from .tap import HWM_OPTIONS, SNDMORE, Tap, frame_bytes, option_name, taps, text_of
+from .tap import HWM_OPTIONS, SNDMORE, Tap, frame_bytes, option_name, text_of
 
 if TYPE_CHECKING:
-    from ..history.recorder import Recorder
-    from ..simulation.context import Context
-    from ..simulation.scheduler import Scheduler, Task
+    from ..simulation.scheduler import Task
     from ..simulation.sockets.base import Socket
-    from .virtual_asyncio import VirtualLoop
+    from .simulating_seat import SimulatingSeat
 
 # Mechanisms whose handshake is not simulated: what a program sets would protect nothing here.
 _SECURITY = ("CURVE_", "PLAIN_", "GSSAPI_", "ZAP_")
@@ -40,13 +33,7 @@ _SECURITY = ("CURVE_", "PLAIN_", "GSSAPI_", "ZAP_")
 _TRANSPORTS = ("udp", "pgm", "epgm", "norm", "tipc", "vmci", "vsock", "hyperv", "ws", "wss")
 
 # pyzmq's enums are slow to ask, and a run asks them many times.
-_TYPE_NAMES = {int(kind): kind.name for kind in zmq.SocketType}
-_DRAFT_TYPES = {
-    number: name
-    for number, name in _TYPE_NAMES.items()
-    if name
-    in ("SERVER", "CLIENT", "RADIO", "DISH", "GATHER", "SCATTER", "DGRAM", "PEER", "CHANNEL")
-}
+TYPE_NAMES = {int(kind): kind.name for kind in zmq.SocketType}
 _OPTION_KINDS = {
     int(option): option._opt_type.name.replace("fd", "int") for option in zmq.SocketOption
 }
@@ -54,137 +41,20 @@ _OBJECT_BYTES = 8192
 _OBJECTS = 131_072
 _zeroes = (ctypes.c_char * (_OBJECTS * 8 + _OBJECT_BYTES))()
 _addresses = count()
-_raw_poll: Any = zmq.backend.zmq_poll
-_current = seats.current
 
 
-def _new_address() -> int:
+def new_address() -> int:
     """An address that is safe to hand out; it comes round again after 131,072 others."""
     return ctypes.addressof(_zeroes) + 8 * (next(_addresses) % _OBJECTS)
 
 
-def _zmq_error(error: SimulatedError) -> zmq.ZMQError:
+def zmq_error(error: SimulatedError) -> zmq.ZMQError:
     """What pyzmq raises for an error number."""
     if error.errno == zmq.EAGAIN:
         return zmq.Again()
     if error.errno == zmq.ETERM:
         return zmq.ContextTerminated()
     return zmq.ZMQError(error.errno)
-
-
-class SimulatingSeat(Seat):
-    """A node in a simulation.
-
-    Args:
-        node: Its name.
-        recorder: Where its events go.
-        core: The simulated context that is lent to it.
-        listener: Who wants to know what it opens.
-
-    Attributes:
-        context: What its program is given.
-        tasks: The threads that it started.
-        event_loops: The loops of asyncio that it made, in order.
-        skew_ns: By how much its wall clock is wrong.
-        refusal: The first call that the simulated world does not have, if it made one.
-        thread_numbers, task_numbers, executor_numbers: What its threads, its tasks of asyncio
-            and the threads of its executors are named by.
-    """
-
-    def __init__(self, node: str, recorder: Recorder, core: Context, listener: Listener) -> None:
-        super().__init__(node, recorder, listener)
-        self.core = core
-        self.scheduler: Scheduler = core.simulation.scheduler
-        self.tasks: list[Task] = []
-        self.event_loops: list[VirtualLoop] = []
-        self.refusal: MisuseError | None = None
-        self.thread_numbers = count(1)
-        self.task_numbers = count(1)
-        self.executor_numbers = count()
-        self.skew_ns = 0
-        self._address = _new_address()
-        self._is_lending = False
-        with seats.seated(self):
-            self.context: zmq.Context[Any] = zmq.Context()
-        self._is_lending = True
-
-    @property
-    def address(self) -> int:
-        return self._address
-
-    def caller(self) -> Task | None:
-        return self.scheduler.current
-
-    def refuse(self, what: str, why: str) -> NoReturn:
-        """Refuse, by name, what a simulation cannot do.
-
-        The world is told too: the refusal ends the run, wherever the program made the call
-        and whatever it does about the error.
-
-        Raises:
-            MisuseError: Always.
-        """
-        error = MisuseError(
-            f"{self.node} calls {what}, which the simulated world does not have: {why}; "
-            "run this program in the world 'threads'"
-        )
-        self.refusal = self.refusal or error
-        raise error
-
-    def stop(self, *, is_leaving: bool = False) -> None:
-        super().stop(is_leaving=is_leaving)
-        self.context.closed = True  # The simulation's to end, like those the program made.
-        for loop in self.event_loops:
-            loop.cancel_all()
-
-    def dispose(self) -> None:
-        """The run is over: let go of all that points back here, so that no collector is needed."""
-        for tap in self.taps:
-            tap.dispose()
-        self.taps.clear()
-        self.tasks.clear()
-        self.event_loops.clear()
-        self._held.clear()
-        self._instances.clear()
-        del self.context
-
-    def begin_context(self, context: Any, io_threads: int) -> None:
-        if io_threads < 0:
-            raise zmq.ZMQError(zmq.EINVAL)
-        if self._is_lending:
-            self.has_made(context)
-
-    def begin_socket(
-        self, socket: Any, context: Any, kind: int, shadow: int, copy_threshold: int | None
-    ) -> Tap:
-        if shadow:
-            socket.context = self.context
-            tap = taps[shadow]
-            assert isinstance(tap, SimulatingTap)
-            tap.serve(socket)
-            return tap
-        if context is None or kind == -1:
-            raise TypeError("Socket needs a context and a socket type")
-        socket.context = context
-        if type(socket) is not zmq.Socket:
-            self._check_class(type(socket))
-        if kind in _DRAFT_TYPES:
-            self.refuse(
-                f"socket(zmq.{_DRAFT_TYPES[kind]})", "draft sockets are not part of libzmq 4.3"
-            )
-        if kind == zmq.STREAM:
-            self.refuse("socket(zmq.STREAM)", "connections without ZMTP are not modelled")
-        try:
-            core = self.core.socket(int(kind))
-        except SimulatedError as error:
-            raise _zmq_error(error) from None
-        tap = SimulatingTap(self, socket, core)
-        tap.serve(socket)
-        return tap
-
-    def _check_class(self, kind: type) -> None:
-        if any(cls.__module__.startswith("zmq.green") for cls in kind.__mro__):
-            self.refuse("zmq.green", "the hub of gevent waits on real descriptors")
 
 
 class SimulatingTap(Tap):
@@ -205,14 +75,18 @@ class SimulatingTap(Tap):
         self._rivals: set[tuple[str, str]] = set()
         self._beginner: Task | None = None  # Who has begun the message that is being sent.
         core.tap = self  # type: ignore[attr-defined]
-        super().__init__(seat, socket, _new_address(), _TYPE_NAMES[core.type])
+        super().__init__(seat, socket, new_address(), TYPE_NAMES[core.type])
         if seat.hwm_limit is not None:
             for option in HWM_OPTIONS:
                 core.set(option, seat.hwm_limit)
 
+    def _refuse(self, what: str, why: str) -> NoReturn:
+        seat: SimulatingSeat = self.seat  # type: ignore[assignment]
+        seat.refuse(what, why)
+
     def _refused(self, call: str, error: SimulatedError) -> zmq.ZMQError:
         self.failed(call, error.errno)
-        return _zmq_error(error)
+        return zmq_error(error)
 
     # --- who uses it ----------------------------------------------------------
 
@@ -397,8 +271,7 @@ class SimulatingTap(Tap):
         self.note_option(option, value)
 
     def _refuse_option(self, name: str, why: str) -> NoReturn:
-        assert isinstance(self.seat, SimulatingSeat)
-        self.seat.refuse(f"set(zmq.{name}, ...)", why)
+        self._refuse(f"set(zmq.{name}, ...)", why)
 
     def get(self, socket: Any, option: int) -> Any:
         if self._waiters:
@@ -416,9 +289,8 @@ class SimulatingTap(Tap):
     def _refuse_transport(self, call: str, endpoint: str) -> None:
         transport = endpoint.partition("://")[0]
         if transport in _TRANSPORTS:
-            assert isinstance(self.seat, SimulatingSeat)
             why = f"{transport} is not simulated; inproc, ipc and tcp are"
-            self.seat.refuse(f"{call}({endpoint!r})", why)
+            self._refuse(f"{call}({endpoint!r})", why)
 
     def bind(self, socket: Any, endpoint: Any) -> None:
         text = _checked(endpoint)
@@ -485,82 +357,3 @@ def _checked(endpoint: Any) -> str:
     if not isinstance(endpoint, (str, bytes)):
         raise TypeError(f"Expected addr to be str, got addr={endpoint!r}")
     return text_of(endpoint)
-
-
-# --- functions of pyzmq that take sockets -----------------------------------------
-
-
-def socket_hash(self: Any) -> int:
-    """pyzmq keeps sockets in sets, whose order must not be that of addresses in a simulation."""
-    number: int | None = self._number
-    return object.__hash__(self) if number is None else number
-
-
-def zmq_poll(sockets: Any, timeout: int = -1) -> list[tuple[Any, int]]:
-    """`zmq.zmq_poll`, on which `Poller`, `select` and `Socket.poll` stand."""
-    seat = _current()
-    # By type: asking an abstract class whose instance this is costs more than the poll.
-    if type(seat) is not SimulatingSeat:
-        try:
-            answer: list[tuple[Any, int]] = _raw_poll(sockets, timeout)
-        except zmq.ContextTerminated:
-            if seat is not None:
-                seat.met_the_end()
-            raise
-        return answer
-    items = []
-    tap: Any = None
-    for socket, flags in sockets:
-        tap = getattr(socket, "_tap", None)
-        if type(tap) is not SimulatingTap:
-            seat.refuse(f"poll() for {socket!r}", "a real descriptor would not know the time")
-        if tap._waiters:
-            tap.used("poll")
-        items.append(tap.polled.get(flags) or tap.poll_item(flags))
-    if not items:
-        return []
-    if type(timeout) is not int:
-        timeout = int(timeout)
-    try:
-        events = _core_poll(seat.scheduler, items, timeout)
-    except SimulatedError as error:
-        if error.errno == zmq.ETERM:
-            seat.met_the_end()
-        raise _zmq_error(error) from None
-    found = []
-    for index, event in enumerate(events):
-        if event:
-            found.append((sockets[index][0], event))
-    return found
-
-
-class _Heard:
-    """A simulated socket whose whole messages are written down, for a proxy to forward between."""
-
-    def __init__(self, tap: SimulatingTap) -> None:
-        self._tap = tap
-        self._core = tap.core
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._core, name)
-
-    def recv_message(self, flags: int = 0) -> Any:
-        message = self._core.recv_message(flags)
-        self._tap.crossed(self._tap._scheduler.now_ns, "recv", message)
-        return message
-
-    def send_message(self, message: Any, flags: int = 0) -> None:
-        kept = list(message)
-        self._core.send_message(message, flags)
-        self._tap.crossed(self._tap._scheduler.now_ns, "send", kept)
-
-
-def proxy(front: SimulatingTap, back: SimulatingTap, capture: Any) -> None:
-    """`zmq.proxy` between simulated sockets."""
-    frontend: Any = _Heard(front)
-    backend: Any = frontend if back is front else _Heard(back)
-    tee = _Heard(capture._tap) if capture is not None else None
-    try:
-        _core_proxy(front._scheduler, frontend, backend, tee)  # type: ignore[arg-type]
-    except SimulatedError as error:
-        raise front._refused("proxy", error) from None

@@ -38,8 +38,9 @@ from ..simulation.constants import ETERM
 from ..simulation.scheduler import TaskKilled
 from ..simulation.sockets.base import FIRST_DESCRIPTOR
 from . import seat as seats
-from .simulating import SimulatingSeat, SimulatingTap
-from .virtual import UPTIME_S
+from .simulating import SimulatingTap
+from .simulating_seat import SimulatingSeat
+from .virtual_time import UPTIME_S
 
 if TYPE_CHECKING:
     from ..simulation.scheduler import Scheduler, Task

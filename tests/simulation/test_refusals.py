@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 import zmq
 import zmq.asyncio
+from zmq.devices import monitored_queue
 
 import reqrep
 from reqrep import Fleet, MisuseError, Scenario, Workload
@@ -99,6 +100,16 @@ def select_descriptor(context: Context) -> None:
         select.select([int(socket.get(zmq.FD))], [], [], 0)
 
 
+def steer_a_proxy(context: Context) -> None:
+    sockets = [context.socket(zmq.PAIR) for _ in range(3)]
+    zmq.proxy_steerable(sockets[0], sockets[1], None, sockets[2])
+
+
+def monitor_a_queue(context: Context) -> None:
+    sockets = [context.socket(kind) for kind in (zmq.ROUTER, zmq.DEALER, zmq.PUB)]
+    monitored_queue(*sockets)
+
+
 REFUSED: dict[str, tuple[Attempt, str]] = {
     "socket": (lambda context: socket.socket(), "socket.socket()"),
     "subprocess": (lambda context: subprocess.run(["true"]), "subprocess.Popen()"),
@@ -168,6 +179,13 @@ REFUSED: dict[str, tuple[Attempt, str]] = {
             ("bind", "ws://127.0.0.1:5555"),
         )
     },
+    "kill": (lambda context: os.kill(os.getpid(), signal.SIGTERM), "os.kill()"),
+    "_exit": (lambda context: os._exit(1), "os._exit()"),
+    "pause": (lambda context: signal.pause(), "signal.pause()"),
+    "alarm": (lambda context: signal.alarm(1), "signal.alarm()"),
+    "input": (lambda context: input(), "builtins.input()"),
+    "steerable proxy": (steer_a_proxy, "zmq.proxy_steerable()"),
+    "monitored queue": (monitor_a_queue, "zmq.devices.monitored_queue()"),
     "stream": (lambda context: context.socket(zmq.STREAM), "socket(zmq.STREAM)"),
     **{
         name.lower(): (opening(name), f"socket(zmq.{name})")

@@ -13,7 +13,8 @@ import pytest
 import reqrep
 from reqrep import Fleet, History, Pattern, Scenario, Workload
 from reqrep.harness.pattern import Hop, Link, Role
-from reqrep.harness.seam.virtual import EPOCH_S, HARDWARE_ADDRESS
+from reqrep.harness.seam.virtual_chance import HARDWARE_ADDRESS
+from reqrep.harness.seam.virtual_time import EPOCH_S
 from reqrep.harness.simulated import SimulatedWorld
 from reqrep.patterns.broker import rep_worker
 from reqrep.patterns.common import PROMISED_BY_MOST
