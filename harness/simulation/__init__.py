@@ -4,7 +4,7 @@ scheduler.py   tasks and time              choices.py   the one place of decisio
 pipe.py        what a socket sees of a connection; limits
 mailbox.py     what a socket is told, and when it looks
 rotation.py    which pipe is next
-network.py, link.py, connection.py         tcp and ipc
+network.py, link.py, connection.py, wire.py  tcp and ipc
 sockets/       the types; rules.py has the state machines as tables
                plumbing.py, endpoints.py, base.py: what all have in common, from the pipes up
 context.py     sockets of a node, inproc names, the end

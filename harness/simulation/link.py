@@ -16,9 +16,9 @@ from .constants import NS_PER_MS
 
 if TYPE_CHECKING:
     from .choices import Choices
-    from .connection import Wire
     from .pipe import Message
     from .scheduler import Scheduler
+    from .wire import Wire
 
 T = TypeVar("T")
 
@@ -117,9 +117,11 @@ class Way:
             if self.is_held and self._holds == hold and wire in self.wires:
                 wire.connection.reset()
 
-        for pipe in (wire.source, wire.target):
-            if pipe.silence_ms is not None:
-                self.scheduler.call_later(pipe.silence_ms * NS_PER_MS, check)
+        # Pings get no answer whichever way is held; what they say of those to come (TTL) the
+        # other end believes, that has heard one at this moment.
+        for limit_ms in (wire.source.silence_ms, wire.target.silence_ms, wire.source.ttl_ms):
+            if limit_ms is not None:
+                self.scheduler.call_later(limit_ms * NS_PER_MS, check)
 
     def release(self) -> None:
         """Let through what was held, in order."""

@@ -1,11 +1,12 @@
 """Mailboxes: what a socket is told, and when it looks.
 
 A socket learns of new pipes, ended pipes, freed room and sleeping pipes that have
-something again from commands, and looks at them only when its owner calls: before a
-send, when a receive finds nothing (else every hundredth), in `events`, `bind`, `connect`.
-So its view may be stale, as libzmq's is.
+something again from commands, and looks at them only when its owner calls: before a send,
+unless a send before it has looked just now; when a receive finds nothing, else with every
+hundredth frame; in `events`, `bind`, `connect`. So its view may be stale, as libzmq's is.
 
-Source: libzmq, socket_base.cpp, process_commands; max_command_delay in config.hpp.
+Source: libzmq, socket_base.cpp, process_commands and recv; config.hpp, max_command_delay and
+inbound_poll_rate.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from .scheduler import Scheduler, Task
 
 COMMAND_TICKS = 100
-"""Receives that find something look into the mailbox only so often."""
+"""With so many frames received while there always was one, a receive looks into the mailbox."""
 
 
 class Mailbox(deque[tuple[Callable[[Any], object], Any]]):
@@ -31,16 +32,16 @@ class Mailbox(deque[tuple[Callable[[Any], object], Any]]):
 
     Attributes:
         waiters: The tasks that a command wakes.
-        ticks: How many receives there were since the last look.
+        ticks: How many frames were received since a receive looked last.
         is_closed: The socket has closed: nobody will ever look.
     """
 
-    __slots__ = ("_choices", "_drained_ns", "_scheduler", "is_closed", "ticks", "waiters")
+    __slots__ = ("_choices", "_looked_ns", "_scheduler", "is_closed", "ticks", "waiters")
 
     def __init__(self, scheduler: Scheduler, choices: Choices) -> None:
         self._scheduler = scheduler
         self._choices = choices
-        self._drained_ns = 0
+        self._looked_ns = -NS_PER_MS  # When a send looked last.
         self.waiters: list[Task] = []
         self.ticks = 0
         self.is_closed = False
@@ -57,8 +58,6 @@ class Mailbox(deque[tuple[Callable[[Any], object], Any]]):
 
     def drain(self) -> None:
         """Do what the commands say."""
-        self.ticks = 0
-        self._drained_ns = self._scheduler.now_ns
         while self:
             command, argument = self.popleft()
             command(argument)
@@ -67,13 +66,18 @@ class Mailbox(deque[tuple[Callable[[Any], object], Any]]):
         """Do what the commands say, or not yet.
 
         libzmq looks at most about once per millisecond here, so that a send may act on what
-        was true before. Calm is to look.
+        was true before; the looks of other calls do not count. Calm is to look.
         """
         scheduler, choices = self._scheduler, self._choices
-        if scheduler.now_ns - self._drained_ns < NS_PER_MS and choices.choose(2, "stale view"):
-            choices.tell(f"{scheduler.whose_turn} sends before it looks at what has come")
-        else:
-            self.drain()
+        now_ns = scheduler.now_ns
+        if now_ns - self._looked_ns < NS_PER_MS:
+            if not self:
+                return
+            if choices.choose(2, "stale view"):
+                choices.tell(f"{scheduler.whose_turn} sends before it looks at what has come")
+                return
+        self._looked_ns = now_ns
+        self.drain()
 
     def wait(self, reason: object, deadline_ns: int | None) -> bool:
         """Wait until a command comes or the deadline has come; False if it has."""

@@ -155,11 +155,18 @@ class Options:
     req_relaxed: int
     handshake_ivl: int
     heartbeat_ivl: int
+    heartbeat_ttl: int
     heartbeat_timeout: int
     xpub_verbose: int
     xpub_verboser: int
     xpub_nodrop: int
     invert_matching: int
+
+    def copy(self) -> Options:
+        """The same values, apart from what becomes of these."""
+        made = object.__new__(Options)
+        made.__dict__ = self.__dict__.copy()
+        return made
 
     def set(self, socket_type: int, number: int, value: int | bytes) -> str:
         """Set an option; its name comes back.

@@ -19,11 +19,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from . import constants as c
 from .rotation import NOWHERE
 
 if TYPE_CHECKING:
-    from .connection import Connector, Nowhere, Wire
+    from .connection import Connector
+    from .options import Options
     from .sockets.endpoints import Endpoints
+    from .wire import Nowhere, Wire
 
 Message = list[bytes]
 
@@ -60,6 +63,7 @@ class Pipe:
         limit: After how many messages the sender's side is full; 0 is never.
         written, credit, read, report_at: What was sent, what of it is known to be read,
             what was read here, and after how many that is reported.
+        told_at: How many were read at the last report, be it that it was at the beginning.
         full_at: After how many written messages the sender finds no room. Once it has found
             none it is 0, and the next report makes room; so it is with a pipe that is closed.
         in_slot, out_slot: Its place in the fair queue and the load balancer.
@@ -69,7 +73,7 @@ class Pipe:
         "announced_id", "credit", "full_at", "gone_because", "in_slot", "inbound", "is_acknowledged",
         "is_asleep", "is_ended", "is_introduced", "is_leaving", "is_misread", "is_open", "is_removed", "is_watched",
         "limit", "mailbox", "on_message", "out_slot", "read", "report_at", "report_step",
-        "routing_id", "socket", "subscriptions", "wanted_id", "written",
+        "routing_id", "socket", "subscriptions", "told_at", "wanted_id", "written",
     )  # fmt: skip
 
     transport = ""
@@ -88,7 +92,7 @@ class Pipe:
         self.is_acknowledged = False  # The end was read, and the other side was told.
         self.is_open = True
         self.is_removed = False
-        self.is_watched = socket.is_strict_reader
+        self.is_watched = False
         self.is_leaving = False  # This end was given up, and the other has not agreed yet.
         self.is_introduced = False  # Whether the peer has said what it calls itself.
         self.is_misread = False  # Whether a probe is where the peer's routing id is expected.
@@ -100,9 +104,10 @@ class Pipe:
         self.read = 0
         self.report_step = 0
         self.report_at = NEVER
+        self.told_at = NEVER
         self.in_slot = NOWHERE
         self.out_slot = NOWHERE
-        self.subscriptions: dict[bytes, int] = {}  # Of the peer, kept by PUB and XPUB.
+        self.subscriptions: dict[bytes, None] = {}  # Of the peer, kept by PUB and XPUB.
 
     @property
     def peer_name(self) -> str:
@@ -117,6 +122,10 @@ class Pipe:
             return True
         self.full_at = 0
         return False
+
+    def has_room(self) -> bool:
+        """Whether the limit lets one more message in, be the pipe open or not."""
+        return not self.limit or self.written - self.credit < self.limit
 
     def write(self, message: Message) -> None:
         """Send a whole message; whoever calls has asked `is_writable`."""
@@ -158,12 +167,22 @@ class Pipe:
         """The limit of what arrives here, which says how often the reader reports."""
         self.report_step = low_water_mark(limit)
         step = self.report_step
-        self.report_at = self.read - self.read % step + step if step else NEVER
+        self.told_at = self.read - self.read % step if step else NEVER
+        self.report_at = self.told_at + step
 
     def report(self) -> None:
         """The reader has read `report_at` messages: the sender may be told."""
+        self.told_at = self.report_at
         self.report_at += self.report_step
         self.tell_read(self.read)
+
+    def report_again(self) -> None:
+        """A message of several frames begins right after a report.
+
+        libzmq asks with each frame whether as many messages were read as it reports
+        (`pipe_t::read`), so it says once more what it said last. Only over inproc that may be news
+        to somebody: to a sender that has found no room and whose limit is raised.
+        """
 
     def tell_read(self, read: int) -> None:
         """Bring the report to the sender."""
@@ -208,6 +227,10 @@ class InprocPipe(Pipe):
         if not peer.is_removed:
             peer.mailbox.post(peer.socket.command_credit, (peer, read))
 
+    def report_again(self) -> None:
+        if self.peer.is_open and not self.peer.full_at:
+            self.tell_read(self.read)
+
     def close_out(self) -> None:
         super().close_out()
         if self.is_bound and not self.peer.is_removed:
@@ -236,6 +259,7 @@ class NetworkPipe(Pipe):
     """One end of a tcp or ipc connection, or of one that may come to be.
 
     Attributes:
+        options: Those at the time of the `bind()` or `connect()` that it comes of.
         backlog: What the network has not taken yet: all of it while there is no connection.
         peer: Who is at the other end, as an object whose `str` a person understands.
         wire: Where messages go, perhaps nowhere; None while there is no connection.
@@ -243,18 +267,22 @@ class NetworkPipe(Pipe):
         connector: Who keeps the connection up; None at the binding side.
         taken: How many messages the network took.
         inbound_limit, delivered, reported, stop_at: How the receiving side bounds `inbound`: no
-            more is delivered from `stop_at` on.
+            more is delivered from `stop_at` on; 0 is for ever.
     """
 
     __slots__ = (
-        "backlog", "connector", "delivered", "inbound_limit", "is_lingering", "peer",
+        "backlog", "connector", "delivered", "inbound_limit", "is_lingering", "options", "peer",
         "reported", "source", "stop_at", "take_report_at", "take_report_step", "taken", "wire",
     )  # fmt: skip
 
     transport = "network"
 
-    def __init__(self, socket: Endpoints, connector: Connector | None, peer: object) -> None:
+    def __init__(
+        self, socket: Endpoints, options: Options, connector: Connector | None, peer: object
+    ) -> None:
         super().__init__(socket)
+        self.options = options
+        self.is_watched = socket.type == c.REQ or options.maxmsgsize >= 0
         self.connector = connector
         self.peer = peer
         self.backlog: deque[Message] = deque()
@@ -267,7 +295,8 @@ class NetworkPipe(Pipe):
         self.delivered = 0
         self.reported = 0
         self.inbound_limit = 0
-        self.update_limits()
+        self.stop_at = ENDLESS
+        self.set_limits(options.sndhwm, options.rcvhwm)
 
     @property
     def peer_name(self) -> str:
@@ -276,11 +305,16 @@ class NetworkPipe(Pipe):
     @property
     def silence_ms(self) -> int | None:
         """How long nothing may come before heartbeats break the connection; None without them."""
-        options = self.socket.options
+        options = self.options
         if not options.heartbeat_ivl:
             return None
         timeout_ms = options.heartbeat_timeout
         return options.heartbeat_ivl + (timeout_ms if timeout_ms >= 0 else options.heartbeat_ivl)
+
+    @property
+    def ttl_ms(self) -> int | None:
+        """How long the other end waits for more after a ping; None if no ping of this end says so."""
+        return (self.options.heartbeat_ttl or None) if self.options.heartbeat_ivl else None
 
     def write(self, message: Message) -> None:
         self.written += 1
@@ -312,23 +346,34 @@ class NetworkPipe(Pipe):
         self.reported = read
         self._make_room()
 
+    def shut(self) -> None:
+        """Nothing goes out any more, and nothing more comes in."""
+        self.close_out()
+        self.stop_at = 0
+
     def restart_count(self) -> None:
         """A new connection: what was delivered by the one before has no part in its limit."""
         self.reported = self.delivered = self.read
         self._make_room()
 
     def _make_room(self) -> None:
+        if not self.stop_at:
+            return  # It was shut.
         limit = self.inbound_limit
         self.stop_at = self.reported + limit if limit else ENDLESS
         if self.source is not None and self.source.is_stuck:
             self.source.unstick()
 
-    def update_limits(self) -> None:
-        """After a change of SNDHWM or RCVHWM."""
-        options = self.socket.options
-        self.set_limit(options.sndhwm)
+    def set_limits(self, outbound: int, inbound: int) -> None:
+        """Bound what goes out and what comes in."""
+        self.set_limit(outbound)
         step = self.take_report_step = low_water_mark(self.limit)
         self.take_report_at = self.taken - self.taken % step + step if step else NEVER
-        self.inbound_limit = options.rcvhwm
-        self.set_inbound_limit(self.inbound_limit)
+        self.inbound_limit = inbound
+        self.set_inbound_limit(inbound)
         self._make_room()
+
+    def update_limits(self) -> None:
+        """After a change of SNDHWM or RCVHWM of this side; no other reaches what stands."""
+        options = self.socket.options
+        self.set_limits(options.sndhwm, options.rcvhwm)

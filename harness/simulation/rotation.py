@@ -129,6 +129,8 @@ class FairQueue:
                 continue
             self.last = pipe
             message = pipe.inbound.popleft()
+            if pipe.read == pipe.told_at and len(message) > 1:
+                pipe.report_again()
             if self.is_holding:
                 self.held = pipe
                 return message

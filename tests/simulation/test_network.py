@@ -55,6 +55,47 @@ def run(simulation: Simulation, *bodies: Callable[[Context], None]) -> Outcome:
     return outcome
 
 
+class _NeverLooks(Choices):
+    """Calm, but a send that need not look into its mailbox does not."""
+
+    def choose(self, n: int, label: str) -> int:
+        super().choose(n, label)
+        return self._deviate(self.count - 1, 1, label) if label == "stale view" else 0
+
+
+def test_only_a_send_within_a_millisecond_of_a_look_by_a_send_may_miss_what_has_come() -> None:
+    choices = _NeverLooks()
+    simulation, _ = make(choices)
+    told: list[tuple[int, int]] = []  # After each send: the decisions, and the known peers.
+
+    def node(context: Context) -> None:
+        hub = context.socket(c.DEALER)
+        hub.bind("inproc://hub")
+
+        def connect() -> None:
+            context.socket(c.DEALER).connect("inproc://hub")
+
+        def send() -> None:
+            hub.send_message([b"x"])
+            told.append((choices.count, len(hub.pipes)))
+
+        connect()
+        send()  # Looks.
+        send()  # Does not, but there is nothing to miss.
+        connect()
+        send()  # Misses the second peer.
+        with suppress(SimulatedError):
+            hub.recv_message(c.DONTWAIT)  # Looks.
+        simulation.scheduler.sleep(2 * c.NS_PER_MS)
+        with suppress(SimulatedError):
+            hub.recv_message(c.DONTWAIT)  # Looks as well, but that does not count for a send.
+        connect()
+        send()
+
+    assert run(simulation, node).kind == "finished"
+    assert told == [(0, 1), (0, 1), (1, 1), (1, 3)]
+
+
 def test_a_held_way_delays_and_loses_nothing() -> None:
     simulation, drops = make()
     got: list[tuple[list[bytes], int]] = []
@@ -257,8 +298,13 @@ def test_a_binder_keeps_a_connection_beside_the_new_one_where_only_the_connector
     assert not network.half_open
 
 
+@pytest.mark.parametrize(
+    "pings", ["the end that is left", "the other, which says how long to wait"]
+)
 @pytest.mark.parametrize(("seen_by", "keeps"), [("connector", "server"), ("binder", "client")])
-def test_heartbeats_find_out_that_a_connection_leads_nowhere(seen_by: str, keeps: str) -> None:
+def test_heartbeats_find_out_that_a_connection_leads_nowhere(
+    seen_by: str, keeps: str, pings: str
+) -> None:
     simulation, _ = make()
     scheduler = simulation.scheduler
     lost: list[tuple[str, int]] = []
@@ -272,9 +318,12 @@ def test_heartbeats_find_out_that_a_connection_leads_nowhere(seen_by: str, keeps
 
     def node(context: Context) -> None:
         socket = context.socket(c.DEALER)
-        if context.node == keeps:
+        if pings == "the end that is left" and context.node == keeps:
             socket.set(c.HEARTBEAT_IVL, 100)
             socket.set(c.HEARTBEAT_TIMEOUT, 50)
+        elif pings != "the end that is left" and context.node != keeps:
+            socket.set(c.HEARTBEAT_IVL, 100)
+            socket.set(c.HEARTBEAT_TTL, 250)  # Kept as 200.
         if context.node == "server":
             socket.bind(AT)
         else:
@@ -292,7 +341,7 @@ def test_heartbeats_find_out_that_a_connection_leads_nowhere(seen_by: str, keeps
     simulation.run()
     sees = "client" if keeps == "server" else "server"
     assert got == [[b"over the new one"]]
-    assert lost[:2] == [(sees, 1000), (keeps, 1150)]
+    assert lost[:2] == [(sees, 1000), (keeps, 1150 if pings == "the end that is left" else 1200)]
 
 
 def test_what_lingers_for_a_connection_that_leads_nowhere_is_lost_with_it() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from reqrep.harness.simulation.constants import (
     DEALER,
     EAGAIN,
@@ -277,6 +279,26 @@ def test_a_flooder_does_not_starve_others(world: World) -> None:
     world.settle()
     first = [dealer.recv()[0] for _ in range(11)]
     assert first.count(b"light") == 5
+
+
+@clause(
+    "5.6.7", "who always finds something to receive hears of new peers with the hundredth frame"
+)
+@pytest.mark.parametrize(("frames", "before"), [(1, 100), (2, 50), (4, 25)])
+def test_a_busy_reader_learns_of_a_new_peer(world: World, frames: int, before: int) -> None:
+    dealer, endpoint = world.bound(DEALER)
+    busy = world.socket(DEALER)
+    busy.connect(endpoint)
+    for _ in range(before + 10):
+        busy.send(*[b"busy"] * frames)
+    world.settle()
+    assert dealer.recv()[0] == b"busy"  # From here on it counts; the frames of this one, too.
+    newcomer = world.socket(DEALER)
+    newcomer.connect(endpoint)
+    newcomer.send(b"new")
+    world.settle()
+    heard = [dealer.recv()[0] for _ in range(before + 5)]
+    assert heard.index(b"new") == before
 
 
 @clause("5.11-DEALER", "DEALER: POLLOUT false with no peer, POLLIN with something queued")

@@ -21,7 +21,7 @@ from reqrep.harness.simulation.constants import (
     XSUB,
 )
 
-from .clauses import NETWORK, clause
+from .clauses import INPROC, NETWORK, clause
 from .worlds import SpecSocket, World, error_of
 
 TYPES = [PAIR, PUB, SUB, REQ, REP, DEALER, ROUTER, c.PULL, c.PUSH, XPUB, XSUB]
@@ -191,6 +191,17 @@ def test_a_wildcard_port_is_resolved(world: World, host: str, port: str, shown: 
     socket.unbind(resolved)
 
 
+@clause(
+    "2.6-unbind-name", "unbind() takes the text that bind() was given", on=("simulated-tcp", "tcp")
+)
+def test_unbind_resolves_a_name(world: World) -> None:
+    port = world.fixed_endpoint().rpartition(":")[2]
+    socket = world.socket(DEALER)
+    assert socket.bind(f"tcp://localhost:{port}") == f"tcp://127.0.0.1:{port}"
+    assert error_of(lambda: socket.unbind(f"tcp://*:{port}")) == c.ENOENT
+    assert error_of(lambda: socket.unbind(f"tcp://localhost:{port}")) == 0
+
+
 @clause("2.6-last-endpoint", "LAST_ENDPOINT is that of the last bind or connect")
 def test_last_endpoint_follows_binds_and_connects(world: World) -> None:
     socket, first = world.bound(DEALER)
@@ -220,6 +231,23 @@ def test_too_long_a_message_disconnects_its_sender(world: World) -> None:
     world.sleep_ms(100)
     push.send(b"short")
     assert pull.recv() == [b"short"]
+
+
+@clause("2.5-late", "MAXMSGSIZE is that of the time of bind() or connect()", on=NETWORK)
+@pytest.mark.parametrize("is_late", [True, False])
+@pytest.mark.parametrize("verb", ["bind", "connect"])
+def test_a_late_maxmsgsize_is_too_late(world: World, verb: str, is_late: bool) -> None:
+    pull, push = world.socket(c.PULL), world.socket(c.PUSH)
+    pull.set(c.MAXMSGSIZE, -1 if is_late else 1000)
+    if verb == "bind":
+        endpoint = pull.bind(world.endpoint())
+    else:
+        pull.connect(push.bind(world.endpoint()))
+    pull.set(c.MAXMSGSIZE, 1000 if is_late else -1)
+    if verb == "bind":
+        push.connect(endpoint)
+    push.send(b"x" * 1001)
+    assert pull.nothing() != is_late
 
 
 @clause("RCVMORE", "RCVMORE says whether the message goes on")
@@ -423,6 +451,49 @@ def test_xpub_is_told_of_subscriptions(world: World) -> None:
     assert xpub.nothing()
     subs[1].close(0)
     assert xpub.recv() == [b"\x00t"]
+
+
+@clause("PUB-SUB-4", "with XPUB_NODROP all hear a message, or it waits and nobody does", on=INPROC)
+def test_a_message_that_must_not_be_dropped_waits_for_all(world: World) -> None:
+    xpub, endpoint = world.bound(XPUB, sndhwm=1, xpub_nodrop=1)
+    subs = [world.socket(SUB, rcvhwm=limit) for limit in (9, 1)]
+    for sub in subs:
+        sub.set(c.SUBSCRIBE, b"")
+        sub.connect(endpoint)
+    xpub.events()
+    assert xpub.send_while_possible(b"x") == 2
+    assert xpub.send_error(b"a", b"b") == c.EAGAIN
+    assert [len(sub.recv_all()) for sub in subs] == [2, 2]
+
+
+@clause("PUB-SUB-5", "each SUBSCRIBE goes up to the publisher, and the last end of them")
+def test_a_verbose_xpub_hears_each_subscription(world: World) -> None:
+    xpub, sub = world.pair(XPUB, SUB, {"xpub_verbose": 1})
+    for option in (c.SUBSCRIBE, c.SUBSCRIBE, c.UNSUBSCRIBE, c.UNSUBSCRIBE):
+        sub.set(option, b"t")
+        world.settle()
+    assert xpub.recv_all() == [[b"\x01t"], [b"\x01t"], [b"\x00t"]]
+    xpub.send(b"t")
+    assert sub.nothing()
+
+
+@clause("PUB-SUB-6", "to take back what was never subscribed is no error, and goes nowhere")
+def test_an_unsubscription_of_nothing_is_no_error(world: World) -> None:
+    xpub, sub = world.pair(XPUB, SUB)
+    assert error_of(sub.set, c.UNSUBSCRIBE, b"never") == 0
+    assert xpub.nothing()
+
+
+@clause("PUB-SUB-7", "POLLIN of a SUB is not about what matches nothing any more")
+def test_a_sub_is_not_readable_for_what_it_does_not_want(world: World) -> None:
+    pub, sub = world.pair(PUB, SUB)
+    sub.set(c.SUBSCRIBE, b"t")
+    world.settle()
+    pub.events()
+    pub.send(b"t", b"1")
+    world.settle()
+    sub.set(c.UNSUBSCRIBE, b"t")
+    assert sub.events() == 0
 
 
 @clause("PAIR-1", "PAIR sends and receives freely; without a peer a send waits")

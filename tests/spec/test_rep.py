@@ -197,6 +197,52 @@ def test_rep_drops_a_malformed_request(world: World, frames: list[bytes]) -> Non
     assert rep.recv() == [b"good"]
 
 
+@clause("5.4.8b", "junk of a peer that has gone costs the next request its reply, and only that")
+def test_junk_of_a_vanished_peer_swallows_the_next_reply(world: World) -> None:
+    rep, endpoint = world.bound(REP)
+    bad, good = world.socket(DEALER), world.socket(REQ, req_relaxed=1)
+    for peer in (bad, good):
+        peer.connect(endpoint)
+    world.settle()
+    rep.events()
+    bad.send(b"junk")
+    world.settle()
+    bad.close(0)
+    world.settle()
+    good.send(b"1")
+    assert rep.recv() == [b"1"]
+    rep.send(b"one")
+    assert good.nothing()
+    good.send(b"2")
+    assert rep.recv() == [b"2"]
+    rep.send(b"two")
+    assert good.recv() == [b"two"]
+
+
+@clause("5.4.8c", "junk of a peer that is full costs the next request its reply", on=NETWORK)
+def test_junk_of_a_full_peer_swallows_the_next_reply(world: World) -> None:
+    rep, endpoint = world.bound(REP, sndhwm=1)
+    bad, good = world.socket(DEALER), world.socket(REQ, req_relaxed=1)
+    for peer in (bad, good):
+        peer.connect(endpoint)
+    world.settle()
+    rep.events()
+    bad.send(b"", b"1")
+    bad.send(b"junk")
+    bad.send(b"more", b"junk")
+    world.settle()
+    rep.send(*rep.recv())  # Of what became of this the socket has not heard when it takes the junk.
+    assert rep.recv_error() == EAGAIN
+    assert bad.recv() == [b"", b"1"]
+    good.send(b"2")
+    assert rep.recv() == [b"2"]
+    rep.send(b"two")
+    assert good.nothing()
+    bad.send(b"", b"3")
+    rep.send(*rep.recv())
+    assert bad.recv() == [b"", b"3"]
+
+
 @clause("5.4.10b", "REP changes phase only on the last frame")
 def test_rep_owes_until_the_last_frame_is_sent(world: World) -> None:
     rep, req = world.pair(REP, REQ)

@@ -129,7 +129,7 @@ def test_req_discards_a_reply_from_a_peer_it_did_not_ask(world: World) -> None:
     req.send(b"hello")
     assert one.recv() == [b"Q", b"", b"hello"]
     other.send(b"Q", b"", b"wrong")
-    assert req.is_readable(200)
+    assert req.is_readable()
     assert req.recv_error() == EAGAIN
     one.send(b"Q", b"", b"right")
     assert req.recv() == [b"right"]
@@ -286,6 +286,23 @@ def test_relaxed_without_correlate_takes_a_late_reply(world: World) -> None:
     req.send(b"B")
     router.send(routing_id, b"", b"answer to A")
     assert req.recv() == [b"answer to A"]
+
+
+@clause("5.4.7b", "a relaxed send that finds no room gives up the reply that is half read")
+def test_a_relaxed_send_without_room_gives_up_what_is_left_of_a_reply(world: World) -> None:
+    req, endpoint = world.bound(REQ, req_relaxed=1)
+    rep = world.socket(REP)
+    rep.connect(endpoint)
+    req.send(b"1")
+    rep.recv()
+    rep.send(b"a", b"b")
+    assert req.is_readable()
+    world.settle()
+    rep.close(0)
+    world.settle()
+    assert req.recv_part() == b"a"
+    assert req.send_error(b"2") == EAGAIN
+    assert req.recv_error() == EFSM
 
 
 @clause("5.4.10a", "REQ changes phase only on the last frame")

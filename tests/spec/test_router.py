@@ -8,6 +8,7 @@ from reqrep.harness.simulation.constants import (
     EAGAIN,
     EHOSTUNREACH,
     ENOENT,
+    IMMEDIATE,
     POLLIN,
     POLLOUT,
     REP,
@@ -437,6 +438,23 @@ def test_a_named_connection_is_addressable_at_once(world: World) -> None:
     assert bound.recv() == [b"x"]
 
 
+@clause(
+    "5.3.9c", "with IMMEDIATE a CONNECT_ROUTING_ID names the peer of a later connect()", on=NETWORK
+)
+def test_a_name_waits_for_a_connection_that_is_made_at_once(world: World) -> None:
+    router = world.socket(ROUTER, router_mandatory=1)
+    peers = [world.socket(DEALER, routing_id=name) for name in (b"first", b"second")]
+    router.set(CONNECT_ROUTING_ID, b"given")
+    for peer, immediate in zip(peers, (1, 0), strict=True):
+        router.set(IMMEDIATE, immediate)
+        router.connect(peer.bind(world.endpoint()))
+        world.settle()
+        router.events()
+    assert router.send_error(b"first", b"1") == 0
+    assert router.send_error(b"given", b"2") == 0
+    assert [peer.recv() for peer in peers] == [[b"1"], [b"2"]]
+
+
 @clause("ROUTER-3", "a connecting ROUTER cannot address its peer before the handshake", on=NETWORK)
 def test_a_connecting_router_must_learn_the_name_first(world: World) -> None:
     endpoint = world.fixed_endpoint()
@@ -508,6 +526,25 @@ def test_a_peer_lost_between_frames(world: World) -> None:
     router.send_part(b"rest", 0)
     router.send(b"Y", b"next")
     assert other.recv() == [b"next"]
+
+
+@clause(
+    "5.7.6", "with MANDATORY a full peer that has gone is EAGAIN until the router knows", on=INPROC
+)
+def test_a_full_peer_that_has_gone_is_full(world: World) -> None:
+    router, peer = world.pair(
+        ROUTER, DEALER, {"router_mandatory": 1, "sndhwm": 1}, routing_id=b"X", rcvhwm=1
+    )
+    peer.send(b"unread")
+    assert [router.send_error(b"X", b"x") for _ in range(3)] == [0, 0, EAGAIN]
+    peer.close()
+    world.settle()
+    assert router.events() & POLLOUT == 0
+    assert router.send_error(b"X", b"x") == EAGAIN
+    assert router.recv() == [b"X", b"unread"]
+    assert router.recv_error() == EAGAIN  # Now it has read to the end.
+    world.settle()
+    assert router.send_error(b"X", b"x") == EHOSTUNREACH
 
 
 @clause("5.11-ROUTER", "ROUTER: POLLOUT always; with MANDATORY only if a peer has room")

@@ -19,7 +19,7 @@ from reqrep.harness.simulation import SimulatedError, Simulation, constants as c
 
 from .quiet import LibzmqThreads
 
-LIMIT_MS = 3000
+LIMIT_MS = 10_000
 SETTLE_MS = 40
 
 _numbers = count(1)

@@ -108,8 +108,7 @@ class Socket(Endpoints):
         """
         if self.refusal:
             raise SimulatedError(self.refusal, str(self))
-        if self.mailbox:
-            self.mailbox.drain_before_send()
+        self.mailbox.drain_before_send()
         if self._outgoing is not None:
             for frame in message[:-1]:
                 self.send(frame, flags | c.SNDMORE)
@@ -124,8 +123,7 @@ class Socket(Endpoints):
             return
         if self.refusal:
             raise SimulatedError(self.refusal, str(self))
-        if self.mailbox:
-            self.mailbox.drain_before_send()
+        self.mailbox.drain_before_send()
         if self._outgoing is None:
             if not self._open(frame, True):
                 self._send_later(flags, self._open, frame, True)
@@ -135,7 +133,7 @@ class Socket(Endpoints):
         pipe = self._out_pipe
         if (
             self.tells_loss
-            and flags & c.DONTWAIT
+            and (flags & c.DONTWAIT or not self.options.sndtimeo)
             and not self._is_loss_told
             and pipe is not None
             and not (pipe.is_open or pipe.is_removed)
@@ -189,19 +187,27 @@ class Socket(Endpoints):
             self.rcvmore = False
             self._finish_reading()
             return message
-        mailbox = self.mailbox
-        mailbox.ticks += 1
-        if mailbox.ticks == COMMAND_TICKS:
-            mailbox.drain()
+        self._tick(1)
         found = self._take()
         if found is None:
             found = self._take_later(flags)
+        if len(found) > 1:
+            self._tick(len(found) - 1)  # libzmq counts frames, of each message the others now.
         self.rcvmore = False
         return found
+
+    def _tick(self, frames: int) -> None:
+        """So many more frames are received: with each hundredth a look into the mailbox is due."""
+        mailbox = self.mailbox
+        mailbox.ticks += frames
+        if mailbox.ticks >= COMMAND_TICKS:
+            mailbox.ticks %= COMMAND_TICKS
+            mailbox.drain()
 
     def _take_later(self, flags: int) -> Message:
         """There is nothing just now: look into the mailbox, then wait for commands."""
         mailbox = self.mailbox
+        ticks, mailbox.ticks = mailbox.ticks, 0
         if mailbox:
             mailbox.drain()
             if (found := self._take()) is not None:
@@ -220,6 +226,7 @@ class Socket(Endpoints):
                 if (found := self._take()) is not None:
                     return found
             if not in_time:
+                mailbox.ticks = ticks
                 raise SimulatedError(c.EAGAIN, f"receive on {self}")
 
     def recv(self, flags: int = 0) -> bytes:
@@ -281,10 +288,6 @@ class Socket(Endpoints):
             if name in ("sndhwm", "rcvhwm"):
                 for pipe in self.pipes:
                     pipe.update_limits()  # type: ignore[attr-defined]
-            elif name == "maxmsgsize":
-                self.is_strict_reader = self.type == c.REQ or self.options.maxmsgsize >= 0
-                for pipe in self.pipes:
-                    pipe.is_watched = self.is_strict_reader
 
     def _set_own(self, option: int, value: int | bytes) -> bool:
         """Options that are really verbs, such as SUBSCRIBE; False for all others."""

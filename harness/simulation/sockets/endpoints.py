@@ -83,7 +83,6 @@ class Endpoints(Plumbing):
         if self.type in SINGLE_CONNECT and any(known == text for known, _ in self._endpoints):
             return
         connector = Connector(self.network, self, endpoint, text)
-        self.options.connect_routing_id = b""  # It names one peer, that of this connect().
         self._endpoints.append((text, connector))
         self.last_endpoint = text
         if connector.pipe is not None:
@@ -92,6 +91,8 @@ class Endpoints(Plumbing):
 
     def unbind(self, text: str) -> None:
         """Stop listening; over tcp and ipc the connections that came in close.
+
+        What had arrived by them can still be read, what was not sent is lost.
 
         Raises:
             SimulatedError: ENOENT: it is not bound here, or this is not its resolved text.
@@ -114,10 +115,17 @@ class Endpoints(Plumbing):
 
     def _close_endpoint(self, text: str) -> None:
         self._begin_call()
-        parse(text, to_bind=True)
-        found = [entry for entry in self._endpoints if entry[0] == text]
-        if not found:
+        endpoint = parse(text, to_bind=True)
+        known = {entry[0] for entry in self._endpoints}
+        if endpoint.transport == "tcp" and text not in known and "*" not in text:
+            text = str(endpoint)  # A name is looked up, a wildcard is not.
+        if text not in known:
             raise SimulatedError(c.ENOENT, text)
+        self.command_disconnect(text)
+
+    def command_disconnect(self, text: str) -> None:
+        """An endpoint is given up: by the program, or because it broke and is not tried again."""
+        found = [entry for entry in self._endpoints if entry[0] == text]
         # Who is bound to an inproc name and connected to it loses the name first.
         names = [entry for entry in found if entry[1] is None]
         for entry in names or found:
@@ -138,10 +146,15 @@ class Endpoints(Plumbing):
         self.network.unlisten(listener)
         self.event(c.EVENT_CLOSED, FIRST_DESCRIPTOR + self.number, listener.text)
         for connection in list(listener.connections):
-            if connection.far is not None and not connection.far.is_removed:
-                self._let_go(connection.far, is_asked=not self.is_closed)
-            else:
+            pipe = connection.far
+            if pipe is None or pipe.is_removed:
                 connection.reset()
+            elif self.is_closed:
+                self._let_go(pipe)
+            else:
+                self.drop_all("closed", pipe.backlog)
+                pipe.shut()
+                self.command_terminate(pipe)
 
     # --- closing --------------------------------------------------------------
 
@@ -150,15 +163,18 @@ class Endpoints(Plumbing):
         if isinstance(pipe, InprocPipe):
             # There is nothing to disconnect from any more.
             self._endpoints = [entry for entry in self._endpoints if entry[1] is not pipe]
+        elif isinstance(pipe, NetworkPipe) and pipe.is_ended and pipe.wire is not None:
+            # After unbind() a connection closes once all that had arrived is read.
+            pipe.wire.connection.close_from(pipe)
 
     def _let_go(self, pipe: Pipe, *, is_asked: bool = False) -> None:
         """Close this socket's end of a pipe; what is not sent yet lingers (5.8).
 
         Args:
             pipe: Which.
-            is_asked: After `disconnect` and `unbind` the I/O thread asks the socket before it
-                hangs up, and is answered only at the next call of the owner (measured). A
-                socket that closes answers by itself.
+            is_asked: After `disconnect` the I/O thread asks the socket before it hangs up, and
+                is answered only at the next call of the owner (measured). A socket that closes
+                answers by itself.
         """
         if isinstance(pipe, InprocPipe) and not self.is_closed:
             # What a peer sent before it went can be read even after a disconnect().

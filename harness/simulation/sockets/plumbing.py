@@ -29,12 +29,11 @@ class Plumbing:
         mailbox: Commands that the owner has not seen.
         waiters: The tasks that a command wakes.
         pipes: Those that it has, in the order in which it learned of them.
-        is_strict_reader: Whether a connection may close because of what arrives.
         tap: For whoever simulates a library on top of this, what it knows of the socket.
     """
 
     __slots__ = (
-        "context", "is_closed", "is_strict_reader", "mailbox", "network", "node", "number", "options", "pipes",
+        "context", "is_closed", "mailbox", "network", "node", "number", "options", "pipes",
         "scheduler", "simulation", "tap", "waiters",
     )  # fmt: skip
 
@@ -53,7 +52,6 @@ class Plumbing:
         self.waiters = self.mailbox.waiters
         self.pipes: dict[Pipe, None] = {}
         self.is_closed = False
-        self.is_strict_reader = self.type == c.REQ
 
     def __str__(self) -> str:
         return f"{c.TYPE_NAMES[self.type]} {self.number} of {self.node}"
@@ -114,6 +112,14 @@ class Plumbing:
         if isinstance(pipe, NetworkPipe):
             self.drop_all("peer lost", pipe.backlog)
         self._hear(pipe)
+
+    def command_broken(self, pipe: NetworkPipe) -> None:
+        """With IMMEDIATE=1 a connection has broken: what was not read or sent goes with it."""
+        self.drop_all("peer lost", pipe.backlog)
+        if pipe in self.pipes:
+            self.drop_all("peer lost", pipe.inbound)
+            pipe.close_out()
+            self._later(IO_THREAD_NS, self._command_forget, pipe)
 
     def command_credit(self, report: tuple[Pipe, int]) -> None:
         """The reader of a pipe has reported."""

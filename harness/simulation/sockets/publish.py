@@ -7,7 +7,6 @@ it back. PUB and XPUB filter at the sending side; whoever is full misses the mes
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from .. import constants as c
@@ -47,28 +46,30 @@ class XPub(Socket):
     def has_out(self) -> bool:
         return True
 
-    def _put(self, message: Sequence[bytes]) -> bool:
-        is_wanted = False
-        for pipe in self.pipes:
-            matches = any(message[0].startswith(topic) for topic in pipe.subscriptions)
-            if matches == bool(self.options.invert_matching):
-                continue
-            is_wanted = True
-            if pipe.is_writable():
-                pipe.write(list(message))
-            elif self.options.xpub_nodrop and pipe.is_open:
-                return False
-            else:
-                self.drop("full", list(message))
-        if not is_wanted:
-            self.drop("no subscriber", list(message))
-        return True
+    def _wanting(self, first: bytes) -> list[Pipe]:
+        """Whose subscriptions let a message with this first frame through."""
+        is_inverted = bool(self.options.invert_matching)
+        return [
+            pipe
+            for pipe in self.pipes
+            if is_inverted != any(map(first.startswith, pipe.subscriptions))
+        ]
 
     def _open(self, first: bytes, more: bool) -> bool:
-        return True
+        # With XPUB_NODROP all hear a message, or it waits and nobody does.
+        return not self.options.xpub_nodrop or all(
+            pipe.has_room() or not pipe.is_open for pipe in self._wanting(first)
+        )
 
     def _commit(self, message: Message) -> None:
-        self._put(message)
+        wanting = self._wanting(message[0])
+        for pipe in wanting:
+            if pipe.is_writable():
+                pipe.write(list(message))
+            else:
+                self.drop("full", list(message))
+        if not wanting:
+            self.drop("no subscriber", message)
 
     def _attach(self, pipe: Pipe) -> None:
         self._hear(pipe)
@@ -87,11 +88,10 @@ class XPub(Socket):
     def _read(self, pipe: Pipe, message: Message) -> None:
         kind, topic = message[0][:1], message[0][1:]
         if kind == SUBSCRIBE:
-            pipe.subscriptions[topic] = pipe.subscriptions.get(topic, 0) + 1
-            is_first = pipe.subscriptions[topic] == 1
-            if is_first:
+            is_new = topic not in self._counts
+            if topic not in pipe.subscriptions:
+                pipe.subscriptions[topic] = None
                 self._counts[topic] = self._counts.get(topic, 0) + 1
-            is_new = is_first and self._counts[topic] == 1
             if is_new or self.options.xpub_verbose or self.options.xpub_verboser:
                 self._tell(message)
         elif kind == UNSUBSCRIBE:
@@ -100,10 +100,7 @@ class XPub(Socket):
         else:
             self._tell(message)
 
-    def _take_back(self, pipe: Pipe, topic: bytes, *, wholly: bool = False) -> None:
-        pipe.subscriptions[topic] -= 1
-        if pipe.subscriptions[topic] and not wholly:
-            return
+    def _take_back(self, pipe: Pipe, topic: bytes) -> None:
         del pipe.subscriptions[topic]
         self._counts[topic] -= 1
         is_last = not self._counts[topic]
@@ -121,7 +118,7 @@ class XPub(Socket):
 
     def _forget(self, pipe: Pipe) -> None:
         for topic in list(pipe.subscriptions):
-            self._take_back(pipe, topic, wholly=True)
+            self._take_back(pipe, topic)
 
 
 class Pub(XPub):
@@ -147,14 +144,24 @@ class XSub(Socket):
 
     def _take(self) -> Message | None:
         while (message := self.fair_queue.take()) is not None:
-            matches = any(message[0].startswith(topic) for topic in self._topics)
-            if not self.filters or matches != bool(self.options.invert_matching):
+            if self._wants(message):
                 return message
             self.drop("no subscriber", message)
         return None
 
+    def _wants(self, message: Message) -> bool:
+        matches = any(map(message[0].startswith, self._topics))
+        return not self.filters or matches != bool(self.options.invert_matching)
+
     def has_in(self) -> bool:
-        return self.fair_queue.has_any()
+        queue = self.fair_queue
+        while queue.has_any():
+            message = queue.pipes[queue.current].inbound[0]
+            if self._wants(message):
+                return True
+            queue.take()
+            self.drop("no subscriber", message)
+        return False
 
     def has_out(self) -> bool:
         return True
@@ -166,8 +173,6 @@ class XSub(Socket):
         kind, topic = message[0][:1], message[0][1:]
         if kind == SUBSCRIBE:
             self._topics[topic] = self._topics.get(topic, 0) + 1
-            if self._topics[topic] > 1:
-                return
         elif kind == UNSUBSCRIBE:
             if topic not in self._topics:
                 return
@@ -214,7 +219,7 @@ class Sub(XSub):
     def _set_own(self, option: int, value: int | bytes) -> bool:
         if option not in (c.SUBSCRIBE, c.UNSUBSCRIBE):
             return False
-        if not isinstance(value, bytes) or (option == c.UNSUBSCRIBE and value not in self._topics):
+        if not isinstance(value, bytes):
             raise SimulatedError(c.EINVAL, f"subscription {value!r}")
         self._commit([(SUBSCRIBE if option == c.SUBSCRIBE else UNSUBSCRIBE) + value])
         return True

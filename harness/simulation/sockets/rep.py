@@ -2,7 +2,8 @@
 
 What happens when is the table `rules.REP`. It is a ROUTER underneath, to which the envelope of
 the reply is sent while the request is taken: so it is then that the reply has a pipe, or finds it
-full, and is dropped in the end, however much room there is by then (measured).
+full, and is dropped in the end, however much room there is by then (measured). Junk for whose
+envelope there was no pipe leaves that message open: the next reply ends it, and goes nowhere.
 
 Source: RFC 28 REP-1 to REP-12, docs/clauses.md, 5.4.8 to 5.4.11.
 """
@@ -29,7 +30,7 @@ class Rep(Router):
         state: `rules.RECEIVING` or `rules.OWING`.
     """
 
-    __slots__ = ("_envelope", "_obstacle", "_way_back", "state")
+    __slots__ = ("_envelope", "_obstacle", "_swallows", "_way_back", "state")
 
     type = c.REP
 
@@ -39,6 +40,7 @@ class Rep(Router):
         self._envelope: Message = []
         self._way_back: Pipe | None = None  # Where the reply goes; None if there was no room.
         self._obstacle = ""
+        self._swallows = False  # A message to nobody is open, of which the next reply is the end.
 
     def _misuse(self, event: str) -> SimulatedError:
         return SimulatedError(EFSM, f"{event} on {self}, which is {self.state}")
@@ -54,14 +56,22 @@ class Rep(Router):
             event = REQUEST if end < len(message) else MALFORMED
             self.state = REP[state, event].next
             if event is REQUEST:
-                pipe = self.peers.get(asker)
-                self._way_back = pipe if pipe is not None and pipe.is_writable() else None
-                self._obstacle = "full" if pipe is not None and pipe.is_open else "peer lost"
+                self._way_back = self._find_way_back(asker)
                 self._envelope = message[:end]
                 del message[:end]
                 return message
+            self._swallows = self._find_way_back(asker) is None
             self.drop("malformed", message)
         return None
+
+    def _find_way_back(self, asker: bytes) -> Pipe | None:
+        """The pipe that an envelope is sent to; None if it leads nowhere, as `_obstacle` says."""
+        if self._swallows:
+            self._obstacle = "unroutable"
+            return None
+        pipe = self.peers.get(asker)
+        self._obstacle = "full" if pipe is not None and pipe.is_open else "peer lost"
+        return pipe if pipe is not None and pipe.is_writable() else None
 
     def _put(self, message: Sequence[bytes]) -> bool:
         row = REP.get((self.state, SEND))
@@ -83,6 +93,7 @@ class Rep(Router):
     def _reply(self, body: Message) -> None:
         """Never waits: a reply for a full or vanished peer is dropped (REP-11, REP-12)."""
         pipe, self._way_back = self._way_back, None
+        self._swallows = False
         message = self._envelope + body
         if pipe is None:
             self.drop(self._obstacle, message)

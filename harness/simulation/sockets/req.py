@@ -118,9 +118,11 @@ class Req(Dealer):
         return bool(self._parts) and self._table is not rules.REQ_RELAXED
 
     def _give_up(self) -> None:
-        # A relaxed send that finds no room has already forgotten the old request.
+        # A relaxed send that finds no room has already forgotten the old request, and what is left
+        # of its reply.
         self.state = IDLE
         self.asked = None
+        self._parts = []
 
     def _request_id(self) -> bytes:
         self._request_number = number = self._request_number + 1 & 0xFFFFFFFF

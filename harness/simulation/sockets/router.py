@@ -111,13 +111,13 @@ class Router(Socket):
         self, routing_id: bytes, pipe: Pipe | None, message: Sequence[bytes] | None
     ) -> bool:
         """A message for nobody or for a full pipe: True drops it, False lets it wait."""
-        is_full = pipe is not None and pipe.is_open
         if self.options.router_mandatory:
-            if is_full:
+            # Only the limit counts here, also of a peer that has gone (5.7.6).
+            if pipe is not None and not pipe.has_room():
                 return False
             raise SimulatedError(EHOSTUNREACH, f"{routing_id!r} on {self}")
         if message is not None:
-            reason = "full" if is_full else "unroutable" if pipe is None else "peer lost"
+            reason = "unroutable" if pipe is None else "full" if pipe.is_open else "peer lost"
             self.drop(reason, list(message))
         return True
 
@@ -135,10 +135,7 @@ class Router(Socket):
             return True
         # Only the limits count here: a peer that has gone is room until its pipe is read to the
         # end (measured), although a send to it is refused.
-        return any(
-            not pipe.limit or pipe.written - pipe.credit < pipe.limit
-            for pipe in self.peers.values()
-        )
+        return any(pipe.has_room() for pipe in self.peers.values())
 
     # --- peers ----------------------------------------------------------------
 
