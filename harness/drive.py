@@ -7,7 +7,7 @@ What a client's own code does decides how an op ends:
 
 * it returns a body: `ok`, even when the body answers another op, which is then a
   finding of the property `correlation`;
-* it gives up, by `zmq.Again`, `TimeoutError` or `None`: `info`, since the request
+* its `call` gives up, by `zmq.Again`, `TimeoutError` or `None`: `info`, since the request
   may have been executed all the same;
 * it raises anything else: `fail` if no message of the op had left the client,
   otherwise `info`;
@@ -30,6 +30,9 @@ from .workload import NS_PER_S, ClosedLoop, is_body, planned_times
 
 FULL_NS = 1_000_000
 """How long a driver reads before it asks again whether there is room to send, in nanoseconds."""
+
+FRUITLESS_AT_MOST = 10_000
+"""How often in a row a client may find nothing for itself in a socket that stays readable."""
 
 OPEN_AT_MOST = 500
 """How many requests a pipelining client has open at a time, whatever its window or its pace.
@@ -121,6 +124,7 @@ class Driver:
         self.answered = 0
         self.latencies_ns: list[int] = []
         self.open_since_ns: int | None = None
+        self._fruitless = 0
 
     def run(self, begun_ns: int) -> None:
         """Make all requests of this client and see how they end.
@@ -257,7 +261,7 @@ class Driver:
                 if self._planned and asked < self._count:
                     due_ns = next(self._planned)
                 heard_ns = now_ns
-                while stage.poll(stage.clock()):
+                while self._has_input(stage.clock()):
                     self._receive(outstanding)
                 continue
             if asked == self._count and self.answered + given_up >= expected:
@@ -281,12 +285,12 @@ class Driver:
                 until_ns = min(until_ns, now_ns + FULL_NS)
             elif asked < self._count and has_room:
                 until_ns = min(until_ns, due_ns)
-            if stage.poll(until_ns):
+            if self._has_input(until_ns):
                 self._receive(outstanding)
                 heard_ns = stage.clock()
                 due_ns = due_ns if self._planned else heard_ns + think_ns
         self.open_since_ns = None
-        while not stage.stopping and stage.poll(stage.clock()):
+        while not stage.stopping and self._has_input(stage.clock()):
             # What nobody asked for any more: the properties want to see it.
             self._receive(outstanding)
 
@@ -295,7 +299,7 @@ class Driver:
         asked_ns = stage.clock()
         deadline_ns = asked_ns + self._timeout_ns
         while not stage.can_send() and stage.clock() < deadline_ns:
-            if stage.poll(min(deadline_ns, stage.clock() + FULL_NS)):
+            if self._has_input(min(deadline_ns, stage.clock() + FULL_NS)):
                 self._receive({})
             if stage.stopping:
                 return
@@ -304,7 +308,7 @@ class Driver:
         if not self._send(op, next(self._bodies), asked_ns):
             return
         while outstanding and not stage.stopping:
-            if stage.poll(deadline_ns):
+            if self._has_input(deadline_ns):
                 self._receive(outstanding)
             elif stage.clock() >= deadline_ns:
                 self._give_up(op)
@@ -336,16 +340,31 @@ class Driver:
             return next(iter(outstanding.values()))[1]
         return heard_ns + self._timeout_ns
 
+    def _has_input(self, until_ns: int) -> bool:
+        """Wait until something has come for the client, or the time has."""
+        has_come = self._stage.poll(until_ns)
+        if not has_come:
+            self._fruitless = 0
+        return has_come
+
     def _receive(self, outstanding: dict[str, tuple[int, int]]) -> None:
         self.open_since_ns = self._stage.clock()
         try:
             reply = self._client.recv()
         except zmq.Again:
-            return  # What made the socket readable was no message for the client.
+            reply = None  # What made the socket readable was no message for the client.
         finally:
             self.open_since_ns = None
         if reply is None:
+            self._fruitless += 1
+            if self._fruitless == FRUITLESS_AT_MOST:
+                raise MisuseError(
+                    f"recv() of the client {type(self._client).__name__} was called "
+                    f"{FRUITLESS_AT_MOST:,} times while a socket of its own was readable, and "
+                    "returned no reply; it must read what has come, even if it is for nobody"
+                )
             return
+        self._fruitless = 0
         self._require_body(reply, "recv")
         op = find_op(reply)
         if op is None:  # The service lost the op id: all that is left is the order.

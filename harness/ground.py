@@ -15,7 +15,7 @@ import zmq
 from .history.recorder import Recorder
 from .seam.patches import virtually
 from .seam.seat import Seat
-from .seam.simulating import SimulatingSeat
+from .seam.simulating_seat import SimulatingSeat
 from .seam.tap import Tap
 from .simulation.simulation import Simulation
 

@@ -40,6 +40,7 @@ class Journal:
         self._written = 0
         self._latest_ns = 0
         self._is_in_order = True
+        self._is_torn = False  # Ctrl-C came while it was written.
         self._due_s = time.monotonic() + FLUSH_S
 
     def look(self) -> None:
@@ -58,15 +59,16 @@ class Journal:
         Raises:
             MisuseError: The file cannot be written.
         """
+        self._is_torn = True
         rows = self._take()
         due = bisect_right(rows, self._recorder.clock() - HORIZON_NS, key=itemgetter(0))
         self._waiting = rows[due:]
-        if not due:
-            return
-        begun_ns = self._recorder.begun_ns
-        self._latest_ns = rows[due - 1][0]
-        self._writer.write(Event(row[0] - begun_ns, *row[1:]) for row in rows[:due])
-        self._written += due
+        if due:
+            begun_ns = self._recorder.begun_ns
+            self._latest_ns = rows[due - 1][0]
+            self._writer.write(Event(row[0] - begun_ns, *row[1:]) for row in rows[:due])
+            self._written += due
+        self._is_torn = False
 
     def _take(self) -> list[Row]:
         """All that has come and is not written yet, in order of time."""
@@ -85,7 +87,7 @@ class Journal:
         if self._writer.is_closed:
             return  # It could not be written before, which has ended the run.
         self._take()  # It may be late as well.
-        if not self._is_in_order:
+        if self._is_torn or not self._is_in_order:
             self._writer.begin_anew()
             self._written = 0
         with self._writer:

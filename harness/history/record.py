@@ -131,6 +131,7 @@ class History:
         Raises:
             HistoryDamaged: The file is cut off or is none of ours. `store.read` gives
                 what stands before the damage.
+            MisuseError: The file cannot be opened.
         """
         from .store import read
 

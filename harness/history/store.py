@@ -154,6 +154,7 @@ def _next_batch(file: BinaryIO, path: str | Path, events_read: int) -> bytes | N
         if len(data) == length and crc32(data) == checksum:
             return data
     raise HistoryDamaged(
-        f"{str(path)!r} was cut off: its first {events_read} events are whole, what follows is not",
+        f"{str(path)!r} was cut off: its first {events_read} events are whole, what follows is not; "
+        "reqrep.harness.history.store.read gives those one by one",
         events_read,
     )

@@ -44,6 +44,10 @@ from .resident import Resident, end, terminate
 TICK_S = 0.05
 """How often a client that pipelines tells how far it is."""
 
+BEAT_S = 1.0
+"""How often a client tells how far it is although it is no further, since it says so only as long
+as its program lets the thread that hears the harness run."""
+
 NUMBERS_APART = 10_000
 """The numbers of a process's sockets are its own number, and so on in steps of this."""
 
@@ -230,13 +234,13 @@ class Inside:
 
     def _has_news(self) -> bool:
         """Wait for the harness; a client tells meanwhile how far it is."""
-        told = None
+        told, told_s = None, 0.0
         while self._node is not None and self._node.driver is not None:
             if self._news.poll(TICK_S * 1000):
                 break
-            progress = self._progress()
-            if progress != told:
-                told = progress
+            progress, now_s = self._progress(), time.monotonic()
+            if progress != told or now_s - told_s >= BEAT_S:
+                told, told_s = progress, now_s
                 self.say(Tag.PROGRESS, told)
         return True
 
@@ -278,7 +282,7 @@ class Inside:
         try:
             resident, timeout_s = self._resident, self._begin.stop_timeout_s
             if resident is not None:
-                if is_leaving:  # In the end the harness has asked for this before.
+                if is_leaving:  # After a whole load the harness has asked for this before.
                     proxy.settle(resident.seat.recorder, timeout_s)
                 resident.seat.stop(is_leaving=is_leaving)
                 for flag in self.stopping, self.go, self.healed, self.finished:

@@ -36,6 +36,7 @@ def main() -> None:
     """The life of the nursery."""
     _, _, descriptor, folder = sys.argv
     connection = socket.socket(fileno=int(descriptor))
+    connection.set_inheritable(False)  # What programs start when they are imported has none of it.
     try:
         Nursery(connection, Path(folder)).run()
     finally:

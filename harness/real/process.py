@@ -82,6 +82,7 @@ class Process:
         pid: Its number, once it was forked.
         is_stuck: Whether it has said that it is.
         is_leaving: Whether it was told to end before the others.
+        heard_s: When it said something last, or could again, on the clock that never goes back.
         replies: What it said to questions, by their number.
     """
 
@@ -94,6 +95,7 @@ class Process:
         self.has_exited = False
         self.is_stuck = False
         self.is_leaving = False
+        self.heard_s = time.monotonic()
         self.replies: dict[int, Any] = {}
         self._output = output_of(folder, number, node.name)
         self._taps: dict[int, FarTap] = {}
@@ -148,6 +150,7 @@ class Process:
 
     def resume(self) -> None:
         """Let it go on."""
+        self.heard_s = time.monotonic()
         self._signal(signal.SIGCONT)
 
     def _state(self) -> str:

@@ -40,6 +40,10 @@ from .world import RealWorld
 ANSWER_S = 1.0
 """How long a process may take to say where it stands, or that it has written all down."""
 
+SILENCE_S = 5.0
+"""How long a client may say nothing, which else tells all the time how far it is, before it counts as
+stuck: it is in a call that lets no other thread of its process run."""
+
 GRACE_S = 2.0
 """How long a process may take to end after its node was told to, beyond what the node may."""
 
@@ -112,6 +116,7 @@ class ProcessesWorld(RealWorld):
         self.finished = _Said(lambda: self._tell(Tag.FINISHED))
         self.stopping = _Said(lambda: self._tell(Tag.STOP))
         self._is_stopping = False
+        self._looked_s = self._listens_since_s = 0.0
         self._board: Switchboard | None = None
         self._living: dict[str, Process] = {}  # The last process of each node.
         self._questions = count(1)
@@ -132,6 +137,8 @@ class ProcessesWorld(RealWorld):
                 self._seat_nodes()
                 self._start()
                 self._load()
+                # What proxies have forwarded is written down a moment later.
+                self._ask(self._board.living, Tag.SETTLE, self._stop_timeout_s)
             finally:
                 self._stop(self._board)
             self._raise_blamed()
@@ -180,6 +187,16 @@ class ProcessesWorld(RealWorld):
                 if left_s <= 0:
                     return
                 self._changed.wait(left_s)
+
+    def _is_at_work(self, node: Node) -> bool:
+        now_s = time.monotonic()
+        if now_s - self._looked_s > ANSWER_S:  # It begins to look, or has stood still itself.
+            self._listens_since_s = now_s
+        self._looked_s = now_s
+        if not super()._is_at_work(node):
+            return False
+        patience_s = max(SILENCE_S, self.scenario.demand.timeout_s)
+        return now_s - max(self._living[node.name].heard_s, self._listens_since_s) <= patience_s
 
     def _stack_of(self, node: Node) -> str:
         process = self._living.get(node.name)
@@ -234,6 +251,7 @@ class ProcessesWorld(RealWorld):
     # --- what processes say; see `switchboard.Hearer` ---------------------------
 
     def said(self, process: Process, tag: Tag, number: int, content: bytes) -> None:
+        process.heard_s = time.monotonic()
         if tag is Tag.ROW:  # As most are.
             self._write(process, row_of(content))
             return
@@ -325,11 +343,9 @@ class ProcessesWorld(RealWorld):
     def _stop(self, board: Switchboard) -> None:
         try:
             self._end_faults()
-            left = [one for one in board.processes if one.pid is not None and not one.has_exited]
-            # What proxies have forwarded is written down a moment later.
-            self._ask(left, Tag.SETTLE, self._stop_timeout_s)
             self.recorder.stop()
             self._is_stopping = True
+            left = board.living
             self.stopping.set()
             self._await_exits(left)
         finally:

@@ -95,6 +95,11 @@ class Switchboard:
         """All that are, and were."""
         return list(self._processes.values())
 
+    @property
+    def living(self) -> list[Process]:
+        """Those that were born and are not known to have ended."""
+        return [one for one in self.processes if one.pid is not None and not one.has_exited]
+
     def bear(self, node: Node) -> Process:
         """Have a process forked for a node.
 
@@ -132,6 +137,8 @@ class Switchboard:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+        # Whoever has inherited its end holds it open; what it has said can still be read.
+        self._nursery.shutdown(socket.SHUT_RD)
         if self._thread.ident is not None:
             self._thread.join()
         self._nursery.close()

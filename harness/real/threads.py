@@ -90,6 +90,7 @@ class ThreadsWorld(RealWorld):
                 # through all that was there before each time it looks at them.
                 gc.freeze()
                 self._load()
+                proxy.settle(self.recorder, self._stop_timeout_s)
             finally:
                 try:
                     self._stop()
@@ -159,7 +160,6 @@ class ThreadsWorld(RealWorld):
     # --- the end --------------------------------------------------------------
 
     def _stop(self) -> None:
-        proxy.settle(self.recorder, self._stop_timeout_s)
         self.recorder.stop()
         self._end_faults()
         residents = list(self._residents.values())

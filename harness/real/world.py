@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,6 +62,11 @@ class RealWorld(Conductor):
     @contextmanager
     def _premises(self) -> Iterator[None]:
         """What surrounds a run: its folder, the relay and the pulse."""
+        with _tidy_end(), self._surroundings():
+            yield
+
+    @contextmanager
+    def _surroundings(self) -> Iterator[None]:
         if self._folder is not None:
             self._folder.mkdir(mode=0o700)
         self._pulse.begin()
@@ -79,3 +87,32 @@ class RealWorld(Conductor):
     def meant(self, endpoint: str) -> str:
         """See `RecordingListener`."""
         return self._relay.meant(endpoint)
+
+
+@contextmanager
+def _tidy_end() -> Iterator[None]:
+    """SIGTERM, of which nobody has said what it shall do, ends this process when it has tidied up."""
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    ):
+        yield
+        return
+    process, has_come = os.getpid(), False
+
+    def leave(number: int, frame: object) -> None:
+        nonlocal has_come
+        if os.getpid() != process:  # One that a program has forked has nothing to tidy up.
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        if not has_come:  # A second one does not disturb what the first has begun.
+            has_come = True
+            sys.exit(f"ended by {signal.Signals(number).name}")
+
+    signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if has_come:
+            signal.raise_signal(signal.SIGTERM)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,29 @@ def test_what_is_older_than_the_horizon_is_on_disk_and_the_rest_is_not(tmp_path:
     assert [event.kind for event in read_so_far(tmp_path / "history")] == ["invoke"]
     kept.finish(recorder.history({}))
     assert len(History.load(tmp_path / "history")) == 2
+
+
+def test_a_file_in_whose_midst_ctrl_c_came_is_the_history_all_the_same(tmp_path: Path) -> None:
+    clock = Clock()
+    recorder = Recorder(clock)
+    writer = store.Writer(tmp_path / "history", {})
+    kept = Journal(writer, recorder)
+    for number in range(3 * store.BATCH_EVENTS):
+        recorder.note("client-0", "option", number=number)
+    clock.now_ns += 2 * HORIZON_NS
+    batches = count()
+
+    def interrupted(content: object) -> None:
+        if next(batches) == 1:
+            raise KeyboardInterrupt
+        store.Writer._batch(writer, content)
+
+    writer._batch = interrupted  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        kept.flush()
+    history = recorder.history({})
+    kept.finish(history)
+    assert History.load(tmp_path / "history").events == history.events
 
 
 @pytest.mark.parametrize("world", ["threads", "processes"])

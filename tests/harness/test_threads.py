@@ -89,6 +89,24 @@ class TakesWhatComes:
         self._asks.close()
 
 
+class IgnoresWhatHasCome:
+    """A client that pipelines and reads nothing."""
+
+    def __init__(self, context: Context, endpoints: list[str]) -> None:
+        self._socket = context.socket(zmq.DEALER)
+        for endpoint in endpoints:
+            self._socket.connect(endpoint)
+
+    def send(self, body: Body) -> None:
+        self._socket.send_multipart([b"", *body])
+
+    def recv(self) -> Body | None:
+        return None
+
+    def close(self) -> None:
+        self._socket.close()
+
+
 class GivesUp(TakesWhatComes):
     def call(self, body: Body) -> Body | None:  # type: ignore[override]
         self._asks.call(body)
@@ -354,6 +372,11 @@ class TestBadPrograms:
         (verdict,) = (v for v in report.verdicts if v.property == "progress")
         assert "c0.0 was not answered" in verdict.reason
 
+    @pytest.mark.parametrize("world", WORLDS)
+    def test_a_client_that_does_not_read_what_has_come_is_told_so(self, world: str) -> None:
+        with pytest.raises(MisuseError, match=r"recv\(\) of the client IgnoresWhatHasCome was"):
+            reqrep.run(scenario(client=IgnoresWhatHasCome), world)
+
     def test_a_node_that_never_returns_is_a_finding_with_where_it_stands(self) -> None:
         stubborn_ends.clear()
         recorder = Recorder()
@@ -458,6 +481,18 @@ class TestInterruption:
         assert sorted(thread.name for thread in threading.enumerate()) == before
         kept = History.load(tmp_path / "history")
         assert 3 < len(kept.of("ok")) < 1000
+
+    def test_ctrl_c_waits_for_no_proxy_that_always_has_something_to_do(self) -> None:
+        def interrupt(drivers: list[Any]) -> None:
+            if sum(driver.answered for driver in drivers) > 10:
+                _thread.interrupt_main()
+
+        busy = Scenario(reqrep.pattern("broker-proxy"), Fleet(4, 4), Workload(1_000_000))
+        world = ThreadsWorld(busy, "inproc", Recorder(), interrupt, stop_timeout_s=60)
+        begun_s = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            world.run()
+        assert time.monotonic() - begun_s < 30  # Its clients go on to ask until they are stopped.
 
 
 class TestDriving:

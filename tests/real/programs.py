@@ -12,6 +12,7 @@ import time
 import zmq
 
 from reqrep.patterns.common import Body, Context, Handle
+from reqrep.patterns.load_balancing import req_worker
 from reqrep.patterns.req_rep import ReqClient, rep_server
 
 
@@ -101,6 +102,24 @@ def starts_a_process_of_its_own(context: Context, endpoint: str, handle: Handle)
 def waits_for_ever(context: Context, endpoint: str, handle: Handle) -> None:
     while True:
         time.sleep(60)
+
+
+def comes_late(context: Context, backend: str, handle: Handle) -> None:
+    """A worker that others wait for, longer than a client may be silent in the test."""
+    time.sleep(4)
+    req_worker(context, backend, handle)
+
+
+class NeverLetsGo(ReqClient):
+    """Computes in C with the interpreter in its hand, from its third request on."""
+
+    asked = 0
+
+    def call(self, body: Body) -> Body:
+        self.asked += 1
+        if self.asked > 2:
+            ctypes.PyDLL(None).sleep(1000)
+        return super().call(body)
 
 
 class Giant(ReqClient):

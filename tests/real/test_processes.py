@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import os
 import signal
 import subprocess
@@ -246,9 +247,9 @@ class TestFaults:
             faults=(Stall("server-0", at=0.3, lasts=0.2),),
         )
         report = run(plan)
-        begun_ns = report.history.of("invoke")[0].time_ns
+        connected_ns = report.history.of("connected")[0].time_ns  # Of before the load begins.
         (healed,) = report.history.of("healed")
-        assert struck(report).time_ns - begun_ns >= 290_000_000
+        assert struck(report).time_ns - connected_ns >= 300_000_000
         assert healed.time_ns - struck(report).time_ns >= 200_000_000
         assert report.holds, str(report)
 
@@ -356,12 +357,59 @@ class TestBadPrograms:
     def test_a_node_that_never_returns_is_a_finding_and_its_process_is_ended(
         self, program: Callable[..., None], says: str, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("reqrep.harness.real.processes.GRACE_S", 0.5)
+        monkeypatch.setattr("reqrep.harness.real.processes.GRACE_S", 2)
         recorder = Recorder()
         ProcessesWorld(scenario(server=program), "ipc", recorder, stop_timeout_s=0.3).run()
-        (stuck,) = recorder.history({}).of("stuck")
-        assert stuck.node == "server-0"
+        (stuck,) = recorder.history({}).of("stuck", node="server-0")
         assert says in stuck.text
+
+    @pytest.mark.slow
+    def test_nobody_is_silent_who_waits_for_others_to_begin(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("reqrep.harness.real.processes.SILENCE_S", 3)
+        pattern = reqrep.pattern("load-balancing").with_roles(worker=programs.comes_late)
+        report = run(Scenario(pattern, Fleet(2, 1), Workload(6, timeout_s=1)))
+        assert report.statistics.ok == 6
+
+    def test_a_client_that_lets_no_thread_of_its_process_run_ends_no_run(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("reqrep.harness.real.processes.SILENCE_S", 3)
+        monkeypatch.setattr("reqrep.harness.real.processes.GRACE_S", 0.5)
+        recorder = Recorder()
+        plan = scenario(requests=9, client=programs.NeverLetsGo, timeout_s=0.2)
+        ProcessesWorld(plan, "ipc", recorder, stop_timeout_s=0.3).run()
+        history = recorder.history({})
+        assert [op.outcome for op in history.ops.values()] == ["ok", "ok", "info"]
+        (stuck,) = history.of("stuck", node="client-0")
+        assert "does not answer" in stuck.text
+
+    @pytest.mark.parametrize(
+        ("name", "starts"),
+        [
+            ("starts_another", 'subprocess.Popen(["sleep", "1000"], close_fds=False).pid'),
+            ("starts_itself", "os.fork() or time.sleep(1000)"),
+        ],
+    )
+    def test_what_a_module_has_started_when_it_was_imported_keeps_no_run_from_its_end(
+        self,
+        name: str,
+        starts: str,
+        folder: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        (tmp_path / f"{name}.py").write_text(STARTING.format(starts))
+        monkeypatch.syspath_prepend(str(tmp_path))
+        module = importlib.import_module(name)
+        try:
+            report = run(scenario(server=module.server))
+        finally:
+            started = int((tmp_path / "started").read_text())
+            os.kill(started, signal.SIGKILL)
+        assert report.holds, str(report)
+        wait_until(lambda: started not in processes_with(str(tmp_path)), "it does not end")
 
     def test_a_node_that_does_not_bind_is_named_with_where_it_stands(self, folder: Path) -> None:
         for start_timeout_s in 2, 10, 60:  # On a busy machine it is born later.
@@ -374,7 +422,7 @@ class TestBadPrograms:
             )
             with pytest.raises(NodeFailed) as caught:
                 world.run()
-            if "not born yet" not in str(caught.value):
+            if "time.sleep(60)" in str(caught.value):
                 break
         assert "did not bind" in str(caught.value)
         assert "time.sleep(60)" in str(caught.value)
@@ -387,7 +435,9 @@ class TestBadPrograms:
     def test_what_a_node_has_started_ends_with_it(self, folder: Path) -> None:
         before = set(processes_with("sleep\x001000"))
         run(scenario(server=programs.starts_a_process_of_its_own))
-        assert set(processes_with("sleep\x001000")) <= before
+        wait_until(
+            lambda: set(processes_with("sleep\x001000")) <= before, "what it has started is left"
+        )
 
     @pytest.mark.slow
     def test_a_call_that_never_returns_is_given_up_after_the_timeout(self) -> None:
@@ -471,6 +521,19 @@ scenario = reqrep.Scenario(reqrep.pattern("req-rep").with_roles(server=server), 
         )
         assert done.stdout == b"server"
 
+
+STARTING = """
+import os, subprocess, time
+from pathlib import Path
+from reqrep.harness.real import programs
+from reqrep.patterns.req_rep import rep_server
+if programs.is_here_for_them:
+    started = {}
+    Path(__file__).with_name("started").write_text(str(started))
+def server(context, endpoint, handle):
+    rep_server(context, endpoint, handle)
+"""
+"""A module that starts a process in the nursery, which inherits what can be inherited of it."""
 
 LOAD = """
 import sys, tempfile, reqrep
