@@ -95,7 +95,7 @@ def recorded(clients: int, workers: int, requests: int) -> float:
     scenario = reqrep.Scenario(
         pattern, reqrep.Fleet(clients, workers), reqrep.Workload(requests=requests)
     )
-    report = reqrep.run(scenario, transport="tcp")
+    report = reqrep.run(scenario, "threads", "tcp")
     assert report.holds, report
     return report.statistics.ops_per_second
 
