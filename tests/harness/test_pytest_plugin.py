@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from textwrap import dedent
 
 import pytest
 
@@ -146,6 +148,27 @@ def test_a_search_tells_the_story_of_what_it_found(pytester: pytest.Pytester) ->
     )
 
 
+def test_what_is_kept_of_a_test_in_a_folder_is_replayed_by_the_line_that_is_printed(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.mkdir("tests").joinpath("test_mine.py").write_text(dedent(SEARCH), encoding="utf-8")
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", f"--rootdir={pytester.path}")
+    line = next(
+        line for line in result.outlines if "replay: " in line
+    )  # where CI is set, the summary has it once more
+    path, command, *arguments = line.partition("replay: ")[2].split()
+    assert (path, command) == ("PYTHONPATH=tests", "reqrep")
+    folders = [path.partition("=")[2], *filter(None, [os.environ.get("PYTHONPATH")])]
+    replayed = subprocess.run(
+        [sys.executable, "-m", "reqrep", *arguments],
+        cwd=pytester.path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(folders)},
+        capture_output=True,
+        text=True,
+    )
+    assert ": still broken: oldest-ready-first: " in replayed.stdout, replayed.stderr
+
+
 def test_workers_of_xdist_share_a_search_and_have_one_verdict(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(SEARCH)
     result = pytester.runpytest_subprocess("-n", "2", f"--rootdir={pytester.path}")
@@ -157,10 +180,21 @@ def test_workers_of_xdist_share_a_search_and_have_one_verdict(pytester: pytest.P
     assert len(kept) == 1
 
 
-def test_a_shard_that_is_run_alone_has_the_whole_search(pytester: pytest.Pytester) -> None:
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        pytest.param(["{name}", "--lf"], marks=pytest.mark.slow),
+        pytest.param(["{name}[shard 1 of 2]"], marks=pytest.mark.slow),
+        ["{name}[shard 2 of 2]"],
+    ],
+)
+def test_a_shard_that_is_run_alone_has_the_whole_search(
+    chosen: list[str], pytester: pytest.Pytester
+) -> None:
     test = pytester.makepyfile(SEARCH)
-    rootdir = f"--rootdir={pytester.path}"
     name = f"{test}::test_the_worker_that_waits_longest_is_next"
-    for chosen in name, "--lf", f"{name}[shard 1 of 2]", f"{name}[shard 2 of 2]":
-        result = pytester.runpytest_subprocess("-n", "2", rootdir, chosen)
-        assert result.parseoutcomes().get("failed") == 1, chosen
+    for each in chosen:
+        result = pytester.runpytest_subprocess(
+            "-n", "2", f"--rootdir={pytester.path}", each.format(name=name)
+        )
+        assert result.parseoutcomes().get("failed") == 1
