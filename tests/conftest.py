@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from reqrep.harness.catalogue import claim, pattern, pattern_names, property_names
+
 pytest_plugins = ["pytester"]
 
 TRANSPORTS = ("inproc", "ipc", "tcp")
@@ -56,6 +58,16 @@ def _descriptors() -> list[str]:
 
 def _folders() -> list[str]:
     return sorted(path.name for path in Path(tempfile.gettempdir()).glob("reqrep-*"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def catalogue() -> None:
+    """Patterns and properties are loaded once: what is loaded first in a test of pytest goes with
+    that test, and would come again as another of the same name."""
+    for name in pattern_names():
+        pattern(name)
+    for name in property_names():
+        claim(name)
 
 
 @pytest.fixture(scope="session", autouse=True)

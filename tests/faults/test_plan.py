@@ -192,10 +192,10 @@ def test_what_cannot_be_read_is_refused_with_the_way_out(text: str, says: str) -
         (lambda: Upon("eaten"), "Upon.point is 'eaten'; it must be one of arriving, taken"),
         (lambda: Upon("taken", count=0), "Upon.count is 0"),
         (lambda: Upon("passed", count=0), "Upon.count is 0"),
-        (lambda: Upon("passing", "worker-0"), "says where by source and target"),
+        (lambda: Upon("passing", "worker-0"), "does not take; give source and target"),
         (
             lambda: Upon("taken", source="worker-0"),
-            "Upon.source is 'worker-0'; of the point 'taken'",
+            "Upon.source is 'worker-0', which the point 'taken' does not take; give node",
         ),
         (lambda: Upon("passing", target=3), "Upon.target is 3; it must be a str"),  # type: ignore[arg-type]
         (lambda: Late(0.1, at=Upon("passing")), "say which one by nth"),

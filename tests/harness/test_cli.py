@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from reqrep import History
-from reqrep.harness.cli.command import reqrep
+from reqrep.harness.cli.command import blamed, reqrep
 from reqrep.harness.run import (
     EXIT_BROKEN,
     EXIT_BUG,
@@ -33,6 +33,10 @@ FAILING = "tests.harness.test_cli:FAILING_PATTERN"
 MUTE = "tests.harness.test_cli:MUTE_PATTERN"
 
 
+served: list[str] = []
+"""What a program keeps from one run to the next."""
+
+
 def __getattr__(name: str) -> Any:
     """Patterns that are made when the command asks for them."""
     import reqrep as package
@@ -45,10 +49,15 @@ def __getattr__(name: str) -> Any:
     def mute(context: Context, endpoint: str) -> None:
         chapter_sleeper(context, endpoint, seconds=0)
 
+    def remembering(context: Context, endpoint: str) -> None:
+        served.append(endpoint)
+        chapter_sleeper(context, endpoint, seconds=len(served) / 1000)
+
     servers: dict[str, Callable[..., None]] = {
         "BROKEN_PATTERN": m09_server_without_the_delimiter,
         "FAILING_PATTERN": fails,
         "MUTE_PATTERN": mute,
+        "REMEMBERING": remembering,
     }
     if name == "ONE_SERVER":
         roles = (package.Role("server", mute), package.pattern("dealer-router").role("client"))
@@ -200,7 +209,19 @@ class TestRun:
         assert result.exit_code == EXIT_MISUSE
         assert "has one server, whatever the fleet" in result.stderr
 
-    def test_ctrl_c_ends_a_run_cleanly(self, tmp_path: Path) -> None:
+    def test_two_runs_that_differ_are_told_to_keep_nothing_between_them(self) -> None:
+        result = call("run", "tests.harness.test_cli:REMEMBERING", "--verify-determinism")
+        assert result.exit_code == EXIT_UNKNOWN
+        assert "two runs of one scenario are not the same: " in result.stderr
+        assert "keeps something from one run to the next" in result.stderr
+
+    @pytest.mark.parametrize(
+        ("number", "status", "says"),
+        [(signal.SIGINT, 130, "stopped by Ctrl-C"), (signal.SIGTERM, -signal.SIGTERM, "")],
+    )
+    def test_a_run_that_is_stopped_ends_cleanly(
+        self, number: signal.Signals, status: int, says: str, tmp_path: Path
+    ) -> None:
         history = tmp_path / "history"
         command = [sys.executable, "-m", "reqrep", "run", "req-rep", "--world", "threads"]
         command += ["--service-ms", "20"]
@@ -212,15 +233,26 @@ class TestRun:
         try:
             # The run is on when its ipc folder has a socket in it.
             _await(lambda: any(tmp_path.glob("reqrep-*/service.*")))
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             _, err = process.communicate(timeout=20)
         finally:
             process.kill()
-        assert process.returncode == 130, err
-        assert "stopped by Ctrl-C" in err
+        assert process.returncode == status, err
+        assert says in err
         assert "Traceback" not in err
         assert not list(tmp_path.glob("reqrep-*"))
-        assert History.load(history).of("stuck", "left") == []
+        if number == signal.SIGINT:  # What is killed has its history cut off.
+            assert History.load(history).of("stuck", "left") == []
+
+    def test_ctrl_c_that_comes_twice_is_not_told_as_if_all_was_closed(self) -> None:
+        with pytest.raises(KeyboardInterrupt), blamed():
+            try:
+                raise KeyboardInterrupt
+            finally:
+                try:
+                    raise OSError("a socket that is closed already")
+                except OSError:
+                    raise KeyboardInterrupt  # noqa: B904
 
     def test_ctrl_c_ends_a_simulation_even_if_a_program_takes_it_for_its_own(
         self, tmp_path: Path

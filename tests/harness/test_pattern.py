@@ -13,6 +13,10 @@ from reqrep.patterns.req_rep import ReqClient, rep_server
 NOTHING: Any = "no program"
 
 
+async def coroutine(context: Any, endpoint: str) -> None:
+    """A program that nobody runs."""
+
+
 def small(**changes: Any) -> Pattern:
     fields: dict[str, Any] = {
         "name": "small",
@@ -40,6 +44,7 @@ def small(**changes: Any) -> Pattern:
             "cannot be read",
         ),
         ({"roles": (Role("client", ReqClient), Role("server", NOTHING))}, "cannot be called"),
+        ({"roles": (Role("client", ReqClient), Role("server", coroutine))}, "asyncio.run()"),
         ({"roles": (Role("client", ReqClient), *[Role("a", print)] * 2)}, "names a role twice"),
     ],
 )

@@ -19,10 +19,12 @@ def test_a_pattern_keeps_its_promises(name: str, world: str, transport: str) -> 
     assert report.holds, str(report)
     assert report.statistics.ok == 100
     assert all(verdict.facts for verdict in report.verdicts)
+    # On a busy machine a pirate asks again, and nobody receives the answer to what it asked before.
+    may_ask_again = name == "paranoid-pirate" and world == "threads"
     for hop, count in report.statistics.messages.items():
         is_control = hop.startswith("control")  # The last heartbeats are on their way at the end.
         assert count.sent >= count.received > 0
-        assert count.sent == count.received or is_control
+        assert count.sent == count.received or is_control or may_ask_again
 
 
 @pytest.mark.parametrize("name", pattern_names())

@@ -48,6 +48,11 @@ class TestSearch:
         assert "same-name promises progress" in result.stdout
         assert len(result.stdout.split("\n\n")[0].splitlines()) <= LINES
 
+    def test_workers_for_a_pattern_that_has_none_to_multiply_are_refused(self) -> None:
+        result = search("tests.harness.test_cli:ONE_SERVER", "--workers", "3")
+        assert result.exit_code == EXIT_MISUSE
+        assert "has one server, whatever the fleet" in result.stderr
+
     def test_quiet_says_it_by_the_status_alone(self, tmp_path: Path) -> None:
         result = search(BROKEN, "--out", str(tmp_path), "--quiet")
         assert (result.exit_code, result.output) == (EXIT_BROKEN, "")

@@ -21,6 +21,7 @@ from reqrep import (
     Fleet,
     Limits,
     MisuseError,
+    NodeFailed,
     Promise,
     PropertyBroken,
     Scenario,
@@ -273,10 +274,13 @@ class TestStory:
         assert max(map(len, lines)) <= WIDTH
 
     def test_each_deviation_is_told_by_who_and_what(self) -> None:
-        demand, reset = reqrep.Workload(20, timeout_s=10), reqrep.Reset("frontend", at=0.001)
-        scenario = Scenario(reqrep.pattern("load-balancing"), Fleet(2, 2), demand, 0, (reset,))
+        # Work so short that a server sends again within a millisecond of its last look.
+        service = (reqrep.Constant(0.0002),)
+        demand = reqrep.Workload(40, service=service, timeout_s=10)
+        reset = reqrep.Reset("service", at=0.001)
+        scenario = Scenario(reqrep.pattern("req-rep"), Fleet(2, 1), demand, 0, (reset,))
         tried = attempt(Trial(scenario, "tcp", RandomWalk(1)), [])
-        node = r"(client|broker|worker)-\d"
+        node = r"(client|server)-\d"
         task = f"({node}|conductor of the harness)"
         said = [
             rf"{task} runs before {task}",
@@ -422,6 +426,23 @@ def _other_pythons() -> list[str]:
         ).returncode
         == 0
     ]
+
+
+def test_a_node_that_does_not_start_is_named_from_another_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "never_starts.py").write_text(
+        "import reqrep\n"
+        "def server(context, endpoint):\n"
+        "    raise RuntimeError('no configuration')\n"
+        "PATTERN = reqrep.pattern('req-rep').with_roles(server=server)\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(NodeFailed, match="failed while it started") as caught:
+        reqrep.search("never_starts:PATTERN", scenarios=4, jobs=2)
+    assert caught.value.node == "server-0"
+    assert "RuntimeError: no configuration" in caught.value.details
 
 
 def test_a_program_that_other_processes_cannot_import_is_named(
