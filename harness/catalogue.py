@@ -62,7 +62,10 @@ def pattern(name: str) -> Pattern:
     if ":" in name:
         found = resolve(name, "a pattern")
         if not isinstance(found, Pattern):
-            raise MisuseError(f"{name!r} is {found!r}, which is not a Pattern")
+            raise MisuseError(
+                f"{name!r} is {found!r}, which is not a Pattern; put a program into one, such as "
+                "PATTERN = reqrep.pattern('load-balancing').with_roles(broker=my_broker)"
+            )
         return dataclasses.replace(found, reference=name)
     if name not in _offers(PATTERNS):
         raise MisuseError(no_such("pattern", name, pattern_names()))

@@ -63,14 +63,6 @@ def tag(op: str, body: Sequence[bytes]) -> Body:
     return [b"@%s %s" % (op.encode(), body[0]), *body[1:]]
 
 
-def untag(body: Sequence[bytes]) -> tuple[str | None, Body]:
-    """Take the op id off the first body frame; None when there is none."""
-    found = _OP.match(body[0]) if body else None
-    if found is None:
-        return None, list(body)
-    return found[1].decode(), [body[0][found.end() :], *body[1:]]
-
-
 def find_op(frames: Sequence[bytes]) -> str | None:
     """The op id that a message carries, wherever its body begins."""
     for frame in frames:

@@ -136,7 +136,8 @@ class Promise:
 
     Args:
         property: The name of the property.
-        under: Names of fault kinds; empty means: as long as nothing goes wrong.
+        under: Names of fault kinds. Empty means: as long as nothing goes wrong; when left out, the
+            kinds by which nothing is lost (`GENTLE`).
     """
 
     property: str
@@ -185,9 +186,11 @@ class Pattern:
             of so many; None where nobody gets one, so that an op ends when it is sent.
         membership: By what its broker knows its workers; None: any control message of a worker
             says that it is free.
-        fleet, workload: What is run when nobody says otherwise; they exercise what
-            the pattern promises.
+        fleet, workload: What a run takes when nobody says otherwise; they exercise what the
+            pattern promises. A search draws its own, within its limits: bodies that your programs
+            need must be given there, too.
         reference: How `reqrep.pattern()` finds it again, if not by its name.
+        changed: The programs that `with_roles` has put in, by role.
 
     Raises:
         MisuseError: A link or a hop names a role or a link that is not there, a
@@ -222,6 +225,11 @@ class Pattern:
                 raise MisuseError(
                     f"pattern {self.name!r}: the program of role {role.name!r} is "
                     f"{role.program!r}, which cannot be called"
+                )
+            if inspect.iscoroutinefunction(role.program):
+                raise MisuseError(
+                    f"pattern {self.name!r}: the program of role {role.name!r} is {role.program!r}, "
+                    "an async def; give a function that runs it by asyncio.run()"
                 )
         for link in self.links:
             for name in (link.binds, *link.connects):

@@ -37,9 +37,9 @@ _SHARD = re.compile(r"shard \d+ of \d+")
 """What tells the shards of one test apart, in its id."""
 
 _OPTIONS = (
-    ("world", "simulated", "the world that fleets run in: simulated, threads or processes"),
+    ("world", "simulated", "the world that `run_fleet` runs in: simulated, threads or processes"),
     ("transport", "", "inproc, ipc or tcp; none takes the one of the world"),
-    ("seed", "0", "the seed of scenarios that name none"),
+    ("seed", "0", "the seed of `run_fleet` where a test names none"),
 )
 
 
@@ -133,7 +133,7 @@ class FleetRunner:
             text = _option(self._config, "seed")
             if not text.isdecimal():
                 raise MisuseError(
-                    f"--reqrep-seed is {text!r}; it must be a whole number, 0 or more"
+                    f"the option reqrep_seed is {text!r}; it must be a whole number, 0 or more"
                 )
             what = Scenario(what, seed=int(text))
         if programs:

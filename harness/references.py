@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 from .errors import MisuseError
@@ -33,7 +34,8 @@ def resolve(reference: str, what: str = "an object") -> Any:
             ) from error
         raise MisuseError(
             f"{reference!r} does not name {what}: there is no module {error.name!r} "
-            f"(looked in {sys.path[0] or 'the current folder'} and what is installed)"
+            f"(looked in {sys.path[0] or 'the current folder'} and what is installed); "
+            "if it lies elsewhere, put its folder into PYTHONPATH"
         ) from None
     except (Exception, SystemExit) as error:  # A script that is imported may end itself.
         raise MisuseError(
@@ -46,6 +48,17 @@ def resolve(reference: str, what: str = "an object") -> Any:
         raise MisuseError(
             f"{reference!r} does not name {what}: module {module_name!r} has no {attribute!r}"
         ) from None
+
+
+def home_of(reference: str) -> Path | None:
+    """The folder from which Python finds the module that a reference names; None if nobody knows."""
+    module = sys.modules.get(reference.partition(":")[0])
+    file = getattr(module, "__file__", None)
+    if module is None or file is None:
+        return None
+    path = Path(file)
+    place = path.parent if path.name == "__init__.py" else path
+    return place.parents[module.__name__.count(".")]
 
 
 def reference_to(target: Any, what: str) -> str:

@@ -50,9 +50,9 @@ class ClosedLoop(Value, frozen=True, tag="closed-loop"):
     """Ask again when a reply has made room in the window.
 
     Args:
-        window: Requests that one client keeps open; more than 500 counts as 500; more than 1 needs a
-            client that can pipeline.
-        think_time_s: Pause between a reply and the next request, in seconds.
+        window: Requests that one client keeps open, 1 or more; more than 500 counts as 500; more
+            than 1 needs a client that can pipeline.
+        think_time_s: Pause between a reply and the next request, in seconds, 0 or more.
     """
 
     window: int = 1
@@ -67,7 +67,7 @@ class OpenLoop(Value, frozen=True, tag="open-loop"):
     """Ask at planned times, whatever comes back.
 
     Args:
-        rate_per_s: Requests per second of the whole fleet.
+        rate_per_s: Requests per second of the whole fleet, more than 0.
         arrivals: `even`, or `poisson` for exponentially drawn gaps.
     """
 
@@ -88,8 +88,8 @@ class Bursts(Value, frozen=True, tag="bursts"):
     """Each client asks in bursts at planned times.
 
     Args:
-        size: Requests in one burst of one client.
-        pause_s: From the beginning of one burst to the next, in seconds.
+        size: Requests in one burst of one client, 1 or more.
+        pause_s: From the beginning of one burst to the next, in seconds, 0 or more.
     """
 
     size: int = 10
@@ -139,7 +139,7 @@ class Sized(Value, frozen=True, tag="sized"):
 
     Args:
         bytes: Size of each frame; 0 gives frames that hold nothing but the op id.
-        frames: Frames of the body.
+        frames: Frames of the body, 1 or more.
         content: `text`, which a person can read in a witness, or `binary`.
     """
 
@@ -253,7 +253,7 @@ Bodies = Sized | UserDirectory | FromFunction
 
 
 class Constant(Value, frozen=True, tag="constant"):
-    """Every request takes the same time, in seconds."""
+    """Every request takes the same time, in seconds, 0 or more."""
 
     seconds: float = 0.0
 
@@ -265,7 +265,7 @@ class Constant(Value, frozen=True, tag="constant"):
 
 
 class Uniform(Value, frozen=True, tag="uniform"):
-    """Times drawn evenly between two bounds, in seconds."""
+    """Times drawn evenly between two bounds, in seconds, 0 or more, the lower first."""
 
     low_s: float
     high_s: float
@@ -279,7 +279,7 @@ class Uniform(Value, frozen=True, tag="uniform"):
 
 
 class Exponential(Value, frozen=True, tag="exponential"):
-    """Times drawn with a mean, in seconds: many short, few long."""
+    """Times drawn with a mean, in seconds, 0 or more: many short, few long."""
 
     mean_s: float
 
@@ -294,9 +294,9 @@ class Occasional(Value, frozen=True, tag="occasional"):
     """Mostly quick, now and then slow: what shows head-of-line blocking.
 
     Args:
-        slow_s: Time of a slow request, in seconds.
-        one_in: How many requests there are for each slow one, on average.
-        quick_s: Time of the others, in seconds.
+        slow_s: Time of a slow request, in seconds, 0 or more.
+        one_in: How many requests there are for each slow one, on average, 1 or more.
+        quick_s: Time of the others, in seconds, 0 or more.
     """
 
     slow_s: float
@@ -322,12 +322,12 @@ class Workload(Value, frozen=True):
     """The whole demand of a scenario.
 
     Args:
-        requests: Requests of the whole fleet, dealt out evenly over its clients.
+        requests: Requests of the whole fleet, 1 or more, dealt out evenly over its clients.
         arrival: When they are due.
         bodies: What they carry.
         service: How long the work takes: one entry for all workers, or several that
             are dealt out over them in turn.
-        timeout_s: How long an op may stay open, in seconds, before the harness ends
+        timeout_s: How long an op may stay open, in seconds, more than 0, before the harness ends
             it as `info`: nobody knows.
 
     Raises:

@@ -33,7 +33,9 @@ def blamed() -> Iterator[None]:
         fail(str(error), EXIT_MISUSE)
     except PeerError as error:
         fail(str(error), EXIT_UNKNOWN)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        if _came_before(error):  # It came again while all was being closed.
+            raise
         fail("stopped by Ctrl-C; everything is closed", EXIT_INTERRUPTED)
     except BrokenPipeError:
         # Whoever read our output has had enough; what is left of it must not fail at exit.
@@ -45,6 +47,14 @@ def blamed() -> Iterator[None]:
         raise
     except Exception:
         fail(f"this is a bug of reqrep, please report it:\n{traceback.format_exc()}", EXIT_BUG)
+
+
+def _came_before(error: BaseException) -> bool:
+    """Whether Ctrl-C has come while another was being dealt with."""
+    context = error.__context__
+    while context is not None and not isinstance(context, KeyboardInterrupt):
+        context = context.__context__
+    return context is not None
 
 
 def fail(message: str, status: int) -> None:

@@ -51,6 +51,8 @@ def _faults() -> Rows:
         for name, kind in KINDS.items()
     )
     yield "at=0.1", "so many seconds after the load began"
+    yield "lasts=0.5", "for so many seconds; without it until every client is done or stuck"
+    yield "role=worker", "the first node of a role, as node=worker-0"
     for point, summary in POINTS.items():
         yield f"at={point}", f"{summary}: at={point}@worker-0#3 is the third time there"
     for point, summary in WAY_POINTS.items():

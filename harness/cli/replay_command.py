@@ -19,7 +19,10 @@ COLOURS = {
 
 @click.command("replay", short_help="Run kept counterexamples again.")
 @click.argument("files", nargs=-1, metavar="FILE...")
-@click.option("--world", help="Where; a real one runs the scenario and its faults on real sockets.")
+@click.option(
+    "--world",
+    help="simulated, threads or processes: a real one runs the scenario and its faults on real sockets.  [default: simulated]",
+)
 @click.option("--transport", help="Of a real world: inproc, ipc or tcp.")
 @click.option(
     "--tries", type=int, help="How often a real world runs each until it breaks.  [default: 10]"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import HarnessBug, MisuseError
+from ..errors import MisuseError, PeerError
 from ..workload import (
     Bodies,
     ClosedLoop,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @click.option("--clients", type=int, help="Clients of the fleet.  [default: the pattern's]")
 @click.option("--workers", type=int, help="Workers, or servers.  [default: the pattern's]")
 @click.option("--requests", type=int, help="Requests of all clients.  [default: the pattern's]")
-@click.option("--window", type=int, help="Requests that a client keeps open; 500 do at most.")
+@click.option("--window", type=int, help="Requests that one client keeps open, at most 500.")
 @click.option("--rate", type=float, help="Requests per second of all clients, at planned times.")
 @click.option("--body", metavar="SIZE[xFRAMES]|faker|MODULE:NAME", help="What requests carry.")
 @click.option("--service-ms", type=float, help="How long the work of a request takes.")
@@ -40,8 +40,10 @@ if TYPE_CHECKING:
     "--world", default="simulated", show_default=True, help="simulated, threads or processes."
 )
 @click.option("--transport", help="inproc, ipc or tcp.  [default: the world's]")
-@click.option("--seed", type=int, default=0, show_default=True, help="What is drawn comes from it.")
-@click.option("--timeout", type=float, help="Seconds that an op may stay open.  [default: 5]")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of all that is drawn.")
+@click.option(
+    "--timeout", type=float, help="Seconds that an op may stay open.  [default: the pattern's]"
+)
 @click.option(
     "--fault",
     "faults",
@@ -117,7 +119,11 @@ def _verify(scenario: Scenario, world: str, transport: str | None) -> None:
         )
     difference = first_difference(scenario, transport or TRANSPORT_OF[world])
     if difference is not None:
-        raise HarnessBug(f"two runs of one scenario are not the same: {difference}")
+        raise PeerError(
+            f"two runs of one scenario are not the same: {difference}\n"
+            "a program keeps something from one run to the next, as in a global variable: begin each "
+            "run afresh; with programs of reqrep alone this is a bug, please report it"
+        )
 
 
 def _workload(

@@ -42,10 +42,21 @@ OF_SEARCHES = ("scenarios", "minutes", "jobs", "faults", "keep_going", "json_to"
 @click.option(
     "--requests", type=int, help="Up to so many requests in all.  [default: 12; 2 if exhaustive]"
 )
-@click.option("--body", metavar="SIZE[xFRAMES]|faker|MODULE:NAME", help="What requests carry.")
+@click.option(
+    "--body",
+    metavar="SIZE[xFRAMES]|faker|MODULE:NAME",
+    help="What requests carry.  [default: drawn, whatever the pattern says]",
+)
 @click.option("--timeout", type=float, help="Virtual seconds that an op may stay open.")
-@click.option("--transport", default="tcp", show_default=True, help="Whose rules hold.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the whole search.")
+@click.option(
+    "--transport",
+    default="tcp",
+    show_default=True,
+    help="inproc, ipc or tcp: whose rules the simulation follows.",
+)
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="The same seed tries the same scenarios."
+)
 @click.option("--keep-going", is_flag=True, help="Go on after a break; group the same ones.")
 @click.option(
     "--exhaustive",
@@ -100,8 +111,10 @@ def command(
             _refuse_given(("deviations",), "which is only for --exhaustive")
         least = Limits()
         tiny = Fleet(clients=1, workers=2) if exhaustive else least.fleet
+        found = find(pattern)
+        found.fleet_of(clients, workers)  # Refuses workers where there are none to multiply.
         space = Space(
-            find(pattern),
+            found,
             Limits(
                 fleet=Fleet(
                     tiny.clients if clients is None else clients,
@@ -205,7 +218,7 @@ def _exhaust(space: Space, names: tuple[str, ...], deviations: int, out: Path, s
     with shown as (_, on_step):
         runs, broken, unknown = exhaust(space, names, deviations, on_step)
     if broken is not None:
-        replay = replay_lines(*kept(broken, out))
+        replay = replay_lines(broken, *kept(broken, out))
         if show:
             click.echo(story(broken, replay))
         return EXIT_BROKEN

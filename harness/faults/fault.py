@@ -78,7 +78,7 @@ class Upon(Value, frozen=True):
             if value is not None and self.is_on_way == (name == "node"):
                 at = "source and target" if self.is_on_way else "node"
                 raise MisuseError(
-                    f"Upon.{name} is {value!r}; of the point {self.point!r} one says where by {at}"
+                    f"Upon.{name} is {value!r}, which the point {self.point!r} does not take; give {at}"
                 )
         require_count("Upon.count", self.count)
 

@@ -10,7 +10,7 @@ class Late(OnService, frozen=True, tag="late"):
     """The service takes longer for one request, so that its reply is late.
 
     Args:
-        by_s: How many seconds longer.
+        by_s: How many seconds longer, 0 or more.
         node: Of which worker; None counts the requests of all workers together.
         nth: For which request that is taken, from 1.
     """

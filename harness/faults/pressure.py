@@ -23,7 +23,7 @@ class Pressure(Fault, frozen=True, tag="pressure"):
     requests at once are `Workload(arrival=Bursts(...))`, and big ones `Workload(bodies=...)`.
 
     Args:
-        hwm: How many messages at most.
+        hwm: How many messages at most, 1 or more.
         node: Of which node; None is all nodes.
     """
 

@@ -15,7 +15,7 @@ class Restart(Fault, frozen=True, tag="restart"):
 
     Args:
         node: Which, such as `broker-0`; not a client.
-        after_s: After how many seconds it comes again.
+        after_s: After how many seconds it comes again, 0 or more.
         renamed: Whether its program is then given another `name`, as `worker-0-again`, so that one
             that makes its routing id of it comes back under another. In the history the node keeps
             its name; to a program that takes no `name` it makes no difference.

@@ -15,7 +15,7 @@ class Skew(Lasting, frozen=True, tag="skew"):
 
     Args:
         node: Which, such as `broker-0`.
-        by_s: How many seconds forward, or back if negative.
+        by_s: How many seconds forward, or back if negative; not 0.
     """
 
     summary = "the wall clock of a node jumps; monotonic clocks do not"

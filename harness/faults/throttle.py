@@ -15,7 +15,7 @@ class Throttle(Lasting, frozen=True, tag="throttle"):
     any slow line.
 
     Args:
-        bytes_per_s: How many bytes cross one way in a second, frames with their heads. In
+        bytes_per_s: How many bytes cross one way in a second, 1 or more, frames with their heads. In
             bytes, as bodies are sized; a line that is sold as 160 kbit/s has 20000.
         link: Between the nodes that meet at that link; None is all links.
         node: Between that node and the others; None is all nodes.

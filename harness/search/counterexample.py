@@ -227,10 +227,11 @@ class Replayed:
         self.report = report
 
     def check(self) -> Replayed:
-        """Itself, if the break is fixed.
+        """Itself, if the break is fixed, which only the simulated world can tell.
 
         Raises:
-            PropertyBroken: It is still broken, with the story; or it no longer applies.
+            PropertyBroken: It is still broken, with the story; or it no longer applies; or it was
+                not seen in a real world.
         """
         if self.fate != "fixed":
             raise PropertyBroken(f"{self.fate}: {self.why}\n{self.story}")
@@ -258,7 +259,7 @@ def replay(
     """Run a saved counterexample again.
 
         def test_no_reply_goes_astray():
-            reqrep.replay("failures/reply-identity-1.json").check()
+            reqrep.replay("reqrep-failures/load-balancing-reply-identity-1.json").check()
 
     Args:
         path: Where it was saved.

@@ -10,7 +10,9 @@ from typing import Any
 from ..errors import MisuseError, PeerError, PropertyBroken
 from ..pattern import Pattern
 from ..property import Verdict
+from ..references import home_of
 from ..run import EXIT_BROKEN, EXIT_HOLDS, EXIT_UNKNOWN
+from ..scenario import PatternName
 from .counterexample import Counterexample
 from .hunt import Found, Progress, Search
 from .space import Limits, Space
@@ -46,18 +48,32 @@ class Break:
     @property
     def story(self) -> str:
         """What was promised, what happened, what it takes, and how to see it again."""
-        return story(self.attempt, replay_lines(self.path, self.unkept))
+        return story(self.attempt, replay_lines(self.attempt, self.path, self.unkept))
 
 
-def replay_lines(path: Path | None, unkept: str) -> Sequence[str]:
+def replay_lines(broken: Attempt, path: Path | None, unkept: str) -> Sequence[str]:
     """A command and a test that replay a counterexample; or why it could not be kept."""
     if path is None:
         return [f"not kept: {unkept}"] if unkept else ()
     name = path.stem.replace("-", "_").replace(".", "_")
+    folders = ":".join(_folders_to_name(broken.trial.scenario.pattern))
     return (
-        f"replay: reqrep replay {path}",
+        f"replay: {f'PYTHONPATH={folders} ' if folders else ''}reqrep replay {path}",
         f'test:   def test_{name}(): reqrep.replay("{path}").check()',
     )
+
+
+def _folders_to_name(pattern: Pattern) -> list[str]:
+    """Where a command would not find the programs of a pattern that was kept: below the current
+    folder, such as in `tests`, which pytest makes known to itself."""
+    here = Path.cwd()
+    named = PatternName.of(pattern)
+    homes = dict.fromkeys(map(home_of, (named.name, *named.roles.values())))
+    return [
+        str(home.relative_to(here))
+        for home in homes
+        if home is not None and here in home.parents and "site-packages" not in home.parts
+    ]
 
 
 @dataclass(frozen=True)
@@ -195,7 +211,8 @@ def search(
         limits: How far the scenarios go, and the master seed; None for the usual ones.
         scenarios: How many to try, at most; None for 1,000, unless there is a time.
         minutes: How long to try, in real time; None for no limit.
-        jobs: How many processes; with more than one the pattern must be found by name in them.
+        jobs: How many processes, 1 or more. With more than one the pattern must be found by name in
+            them, and a script must call this under `if __name__ == "__main__":`.
         properties: Names of what is judged; empty takes all that the pattern promises.
         keep_going: Go on after a break, and group those that are the same.
         out: A folder for the counterexamples; None keeps none.

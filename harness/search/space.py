@@ -47,15 +47,15 @@ class Limits(Value, frozen=True):
 
     Args:
         fleet: Fleets are drawn up to this size.
-        requests: Up to how many requests of the whole fleet.
+        requests: Up to how many requests of the whole fleet, 1 or more.
         bodies: What they carry; None draws it.
         service: How long the work takes; None draws it.
         timeout_s: How long an op may stay open, in virtual seconds.
-        transport: Whose rules hold.
+        transport: `inproc`, `ipc` or `tcp`: whose rules the simulation follows.
         faults: The kinds of fault that may be in a plan; None for those under which the
-            pattern promises all that it promises.
-        most_faults: How many faults one plan may have.
-        seed: The master seed.
+            pattern promises all that it promises, an empty tuple for none.
+        most_faults: How many faults one plan may have, 1 or more.
+        seed: The master seed, 0 or more: the same one tries the same scenarios.
     """
 
     fleet: Fleet = Fleet(clients=3, workers=3)
@@ -74,7 +74,7 @@ class Limits(Value, frozen=True):
         require_count("Limits.seed", self.seed, least=0)
         for kind in self.faults or ():
             if kind not in KINDS:
-                raise MisuseError(no_such("fault", kind, list(KINDS)))
+                raise MisuseError(no_such("kind of fault", kind, list(KINDS)))
 
 
 @dataclass(frozen=True)

@@ -57,14 +57,14 @@ if TYPE_CHECKING:
     from .harness.references import resolve as resolve
     from .harness.run import Report as Report, run as run
     from .harness.scenario import Scenario as Scenario
-    from .harness.search.counterexample import replay as replay
+    from .harness.search.counterexample import Replayed as Replayed, replay as replay
     from .harness.search.deciders import (
         Deviations as Deviations,
         FewDeviations as FewDeviations,
         Overtaking as Overtaking,
         RandomWalk as RandomWalk,
     )
-    from .harness.search.result import search as search
+    from .harness.search.result import Searched as Searched, search as search
     from .harness.search.space import Limits as Limits
     from .harness.search.trial import Trial as Trial
     from .harness.workload import (
@@ -120,9 +120,9 @@ _HOMES = {
     "references": ("resolve",),
     "run": ("Report", "run"),
     "scenario": ("Scenario",),
-    "search.counterexample": ("replay",),
+    "search.counterexample": ("Replayed", "replay"),
     "search.deciders": ("Deviations", "FewDeviations", "Overtaking", "RandomWalk"),
-    "search.result": ("search",),
+    "search.result": ("Searched", "search"),
     "search.space": ("Limits",),
     "search.trial": ("Trial",),
     "workload": (
