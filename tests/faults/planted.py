@@ -188,7 +188,8 @@ CRASH_OF_A_CLIENT = Planted(
     {"server": programs.server_that_lets_go},
     "robustness",
     "server-0 raised zmq.error.ZMQError: Host unreachable",
-    workload=Workload(3, service=(Constant(0.01),)),
+    # Long enough for a real server to hear of the end before it answers.
+    workload=Workload(3, service=(Constant(0.1),)),
 )
 
 RESTART = Planted(
