@@ -87,7 +87,8 @@ class FleetRunner:
 
         Args:
             scenario: A scenario, a pattern, or the name of one.
-            clients, workers, requests, seed: What is to differ from it; None keeps it.
+            clients, workers, requests, seed: What is to differ from it; None keeps it, and of what is
+                no scenario the seed of the session.
             world, transport: Where; None takes the option of the session.
             faults: What goes wrong; None keeps it.
             check: Whether to assert; without it, look at the report yourself.
@@ -106,7 +107,7 @@ class FleetRunner:
         self.report = None
         planned = self._plan(scenario, clients, workers, requests, seed, programs)
         if faults is not None:
-            planned = planned.replace(faults=tuple(faults))
+            planned = planned.replace(faults=faults)
         self.report = run(
             planned,
             world or _option(self._config, "world"),
@@ -192,12 +193,18 @@ class FleetSearcher:
             MisuseError: What was asked for cannot be run.
         """
         from .catalogue import pattern as find
+        from .errors import MisuseError
         from .search.hunt import Search
         from .search.result import result_of
         from .search.space import Limits as UsualLimits, Space
 
         self._calls += 1
         found = find(pattern) if isinstance(pattern, str) else pattern
+        for name in programs:
+            if name in ("clients", "workers", "requests", "seed", "faults", "transport"):
+                raise MisuseError(
+                    f"search_fleet draws {name}; say how far it may go by limits=reqrep.Limits(...)"
+                )
         if programs:
             found = found.with_roles(**programs)
         share = self._shard.index, self._shard.count

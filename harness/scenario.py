@@ -132,7 +132,7 @@ class Scenario(Value, frozen=True):
 
 
 class PatternName(Value, frozen=True):
-    """A pattern in JSON: its name, and the names of the programs that were replaced."""
+    """A pattern in JSON: its name, and the names of the programs that were replaced in it."""
 
     name: str
     roles: dict[str, str] = msgspec.field(default_factory=dict)
@@ -146,12 +146,15 @@ class PatternName(Value, frozen=True):
         """
         from .catalogue import pattern as find
 
+        reference = pattern.reference or pattern.name
+        found = find(reference)
+        if found == pattern:
+            return PatternName(reference)  # With whatever programs it has by then.
         roles = {
             role: reference_to(program, f"the program of role {role!r}")
             for role, program in pattern.changed.items()
         }
-        reference = pattern.reference or pattern.name
-        if find(reference).with_roles(**pattern.changed) != pattern:
+        if found.with_roles(**pattern.changed) != pattern:
             raise MisuseError(
                 f"this pattern {reference!r} is not the one that is found by that name, changed by "
                 "with_roles(); give it a name of its own at the top of a module"

@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from importlib.metadata import version
 from pathlib import Path
 
@@ -36,7 +36,8 @@ def blamed() -> Iterator[None]:
     except KeyboardInterrupt as error:
         if _came_before(error):  # It came again while all was being closed.
             raise
-        fail("stopped by Ctrl-C; everything is closed", EXIT_INTERRUPTED)
+        notes = getattr(error, "__notes__", ())
+        fail("\n".join(["stopped by Ctrl-C; everything is closed", *notes]), EXIT_INTERRUPTED)
     except BrokenPipeError:
         # Whoever read our output has had enough; what is left of it must not fail at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -70,6 +71,11 @@ def check_writable(target: str | None) -> None:
     path = Path(target)
     if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
         raise MisuseError(f"--json cannot write to {target!r}: no such folder, or not allowed")
+
+
+def quiet_programs(json_to: str | None) -> AbstractContextManager[object]:
+    """What programs print goes beside the output where that is to be JSON and nothing else."""
+    return redirect_stdout(sys.stderr) if json_to == "-" else nullcontext()
 
 
 class Commands(click.Group):

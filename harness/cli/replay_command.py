@@ -39,11 +39,11 @@ def command(
 
     In a real world, where nobody decides what happens first, it is still broken or not seen.
 
-    The exit status is 1 when one is still broken, 3 when one no longer applies or is not seen, 0
-    when all are fixed.
+    The exit status is 1 when one is still broken, 2 when one could not be replayed, 3 when one no
+    longer applies or is not seen, 0 when all are fixed.
     """
     with blamed():
-        from ..run import DEFAULT_WORLD, EXIT_BROKEN, EXIT_HOLDS, EXIT_UNKNOWN
+        from ..run import DEFAULT_WORLD, EXIT_BROKEN, EXIT_HOLDS, EXIT_MISUSE, EXIT_UNKNOWN
         from ..search.counterexample import TRIES, replay
 
         if not files:
@@ -57,8 +57,16 @@ def command(
                 "counterexample to the event; add --world threads"
             )
         fates = []
+        refused: MisuseError | None = None
         for file in files:
-            replayed = replay(file, world, transport, TRIES if tries is None else tries)
+            try:
+                replayed = replay(file, world, transport, TRIES if tries is None else tries)
+            except MisuseError as error:
+                if len(files) == 1:
+                    raise
+                click.echo(f"{file}: {error}", err=True)  # The others are replayed all the same.
+                refused = refused or error
+                continue
             fates.append(replayed.fate)
             if not quiet:
                 fate = click.style(replayed.fate, fg=COLOURS[replayed.fate], bold=True)
@@ -67,4 +75,6 @@ def command(
                     click.echo(replayed.story)
         if "still broken" in fates:
             sys.exit(EXIT_BROKEN)
+        if refused is not None:
+            sys.exit(EXIT_MISUSE)
         sys.exit(EXIT_HOLDS if set(fates) == {"fixed"} else EXIT_UNKNOWN)

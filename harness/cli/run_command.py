@@ -20,7 +20,7 @@ from ..workload import (
     UserDirectory,
     Workload,
 )
-from .command import blamed, check_writable
+from .command import blamed, check_writable, quiet_programs
 
 if TYPE_CHECKING:
     from ..run import Report
@@ -90,11 +90,11 @@ def command(
         workload = _workload(found.workload, requests, window, rate, body, service_ms, timeout)
         plan = tuple(parse(text, KINDS) for text in faults)
         scenario = Scenario(found, found.fleet_of(clients, workers), workload, seed, plan)
+        check_writable(json_to)
         if verify_determinism:
             _verify(scenario, world, transport)
-        check_writable(json_to)
         shown = _progress(workload.requests) if not quiet and json_to != "-" else nullcontext()
-        with shown as progress:
+        with shown as progress, quiet_programs(json_to):
             report = run(scenario, world, transport, progress=progress, history=history)
         if json_to is not None:
             from ..report.data import report_json

@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from ..errors import MisuseError
-from .command import blamed, check_writable
+from .command import blamed, check_writable, quiet_programs
 from .run_command import bodies_of
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def _search(
 
     total = (1000 if scenarios is None else scenarios) if minutes is None else None
     shown = search_bar(total, minutes) if show else nullcontext((None, None))
-    with shown as (progress, on_step):
+    with shown as (progress, on_step), quiet_programs(json_to):
         result = search(
             space.pattern,
             space.limits,

@@ -26,6 +26,13 @@ RECENT_LATENCIES = 20
 """How many of each client's latest latencies the progress bar looks at."""
 
 
+class _Terminal(Console):
+    """A console that leaves it to the command what a reader who has gone means."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 @contextmanager
 def progress_bar(requests: int) -> Iterator[Callable[[list[Driver]], None]]:
     """A bar with rate and latency while the load runs; nothing where there is no terminal."""
@@ -102,7 +109,7 @@ def search_bar(
 
 def print_report(report: Report) -> None:
     """The verdicts as a table, the figures below it, and each witness in full."""
-    console = Console()
+    console = _Terminal()
     figures = report.statistics
     title = (
         f"{report.scenario.pattern.name} in {report.world} over {report.transport}, "

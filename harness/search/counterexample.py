@@ -157,7 +157,8 @@ class Counterexample:
         broken = {verdict.property: verdict for verdict in verdicts if verdict.outcome == "broken"}
         same = broken.get(self.broken)
         if same is not None:
-            exactly = seen.history.digest == self.digest
+            # As small as when it was kept, if it is the same run.
+            exactly = seen.is_least = seen.history.digest == self.digest
             why = "" if exactly else "; the run is another one than when it was found"
             return Replayed("still broken", f"{same.property}: {same.reason}{why}", seen)
         if broken:

@@ -14,13 +14,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from functools import cache
 from multiprocessing import get_context, parent_process
 
 import msgspec
 
 from ..catalogue import claim
-from ..errors import MisuseError, PeerError
+from ..errors import MisuseError, NodeFailed, PeerError
 from ..scenario import PatternName
 from ..values import require_count, require_more_than_0
 from .shrink import Shrinker
@@ -48,22 +49,43 @@ class Found(msgspec.Struct):
     times: int = 1
 
 
+class Failed(msgspec.Struct):
+    """A trial that could not be run to its end, where the search ends, too.
+
+    Args:
+        number: Of the trial, from 0.
+        node, what, details: As of `NodeFailed`.
+    """
+
+    number: int
+    node: str
+    what: str
+    details: str
+
+
 class Batch(msgspec.Struct):
-    """What came of some trials in a row: a tally, and the first of each kind of break."""
+    """What came of some trials in a row: a tally, the first of each kind of break, and the trial
+    that failed."""
 
     tally: Tally
     found: list[Found]
     seconds: float
+    failed: Failed | None = None
 
 
 def run_batch(space: Space, names: tuple[str, ...], numbers: range, *, keep_going: bool) -> Batch:
     """Run the trials of these numbers; without `keep_going` up to the first break."""
     begun = time.perf_counter()
     tally, found = Tally(), dict[str, Found]()
+    failed = None
     with laboratory():
         for number in numbers:
             trial = space.trial(number)
-            tried = attempt(trial, promised(trial.scenario, names))
+            try:
+                tried = attempt(trial, promised(trial.scenario, names))
+            except NodeFailed as error:
+                failed = Failed(number, error.node, error.what, error.details)
+                break
             tally.take(tried)
             if tried.broken is not None:
                 kind = breach(tried.broken)
@@ -73,7 +95,7 @@ def run_batch(space: Space, names: tuple[str, ...], numbers: range, *, keep_goin
                     found[kind] = Found(number, kind)
                 if not keep_going:
                     break
-    return Batch(tally, list(found.values()), time.perf_counter() - begun)
+    return Batch(tally, list(found.values()), time.perf_counter() - begun, failed)
 
 
 class Search:
@@ -91,6 +113,7 @@ class Search:
     Attributes:
         tally: Of all batches that are done.
         found: The breaks, the lowest number first.
+        failed: The first trial that could not be run to its end; None if all could.
         elapsed_s: How long it took, shrinking left out.
     """
 
@@ -120,28 +143,42 @@ class Search:
         self.keep_going = keep_going
         self.properties = promised(space.plain, properties)
         # Some are only judged where something goes wrong, which it does not in the plain scenario.
-        if not (
-            self.properties or any(claim(p.property).asks_afresh for p in space.pattern.promises)
-        ):
+        names = properties or tuple(promise.property for promise in space.pattern.promises)
+        if not self.properties and not any(claim(name).asks_afresh for name in names):
             raise nothing_to_judge(space.pattern)
         self.tally = Tally()
         self.found: list[Found] = []
+        self.failed: Failed | None = None
         self.elapsed_s = 0.0
         self._numbers = range(share[0], scenarios or sys.maxsize, share[1])
         self._begun = 0.0
         self._rate = 20.0  # Trials a second of one process, as measured so far.
 
     def run(self, progress: Progress | None = None) -> Search:
-        """Search until something breaks or the budget is spent."""
+        """Search until something breaks or the budget is spent.
+
+        Raises:
+            NodeFailed: A node did not start, or computes without end, and no trial before it broke.
+        """
         self._begun = time.monotonic()
         batches = self._in_processes() if self.jobs > 1 else self._here()
         for batch in batches:
+            self._fail(batch.failed)
             self.add(batch.tally, batch.found)
             self._rate = max(1.0, batch.tally.scenarios / max(batch.seconds, 1e-6))
             self.elapsed_s = time.monotonic() - self._begun
             if progress is not None:
                 progress(self)
+        failed = self.failed
+        if failed is not None and not (self.found and self.found[0].number < failed.number):
+            what = f"{failed.what.removesuffix(':')} (in scenario {failed.number:,} of the search):"
+            raise NodeFailed(failed.node, what, failed.details)
         return self
+
+    def _fail(self, failed: Failed | None) -> None:
+        """The trial with the lowest number counts, as of breaks."""
+        if failed is not None and (self.failed is None or failed.number < self.failed.number):
+            self.failed = failed
 
     def add(self, tally: Tally, found: list[Found]) -> None:
         """Add what was seen elsewhere."""
@@ -161,7 +198,7 @@ class Search:
 
     def _batches(self) -> Iterator[range]:
         """The numbers of each batch, until the budget is spent or something broke."""
-        while self._numbers and (self.keep_going or not self.found):
+        while self._numbers and not self.failed and (self.keep_going or not self.found):
             if self.seconds is not None and time.monotonic() - self._begun >= self.seconds:
                 return
             count = max(1, int(self._rate * BATCH_S))
@@ -191,6 +228,11 @@ class Search:
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     yield future.result()
+        except BrokenProcessPool as error:
+            raise PeerError(
+                "a process of the search ended without a word: a program of yours ends its process, or "
+                "the system did, for want of memory; with one job (--jobs 1) it is this one that ends"
+            ) from error
         finally:
             # After Ctrl-C, too: what has not begun is dropped, what has is soon over.
             pool.shutdown(wait=True, cancel_futures=True)
@@ -225,6 +267,7 @@ def _prepare(path: list[str], name: PatternName, limits: Limits, names: tuple[st
     """A new process learns what it is to search; what is not there is said by the first batch."""
     global _searched
     sys.path[:] = path
+    sys.stdout = sys.stderr  # What programs print is no result of the search.
     # Ctrl-C is for the process that the user sees; it ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, name="reqrep-parent", daemon=True).start()

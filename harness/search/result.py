@@ -86,7 +86,7 @@ class Searched:
         breaks: What broke, each as small as it gets.
         seconds: How long it took, shrinking left out.
         properties: The names of those that were judged.
-        lost: What broke once and not again, in sentences.
+        lost: What broke once and not again, and what ended the search early, in sentences.
     """
 
     space: Space
@@ -221,6 +221,7 @@ def search(
 
     Raises:
         MisuseError: A program calls what is not simulated, or something is not there.
+        NodeFailed: A node did not start, or computes without end, and no scenario before it broke.
     """
     from ..catalogue import pattern as find
 
@@ -231,7 +232,12 @@ def search(
     hunt = Search(
         space, properties, scenarios=scenarios, seconds=seconds, jobs=jobs, keep_going=keep_going
     )
-    return result_of(hunt.run(progress), out, on_step)
+    try:
+        return result_of(hunt.run(progress), out, on_step)
+    except KeyboardInterrupt as stop:
+        for each in hunt.found:
+            stop.add_note(f"found before, in scenario {each.number:,}: {each.breach}")
+        raise
 
 
 def result_of(hunt: Search, out: str | Path | None = None, on_step: Step | None = None) -> Searched:
@@ -250,7 +256,12 @@ def result_of(hunt: Search, out: str | Path | None = None, on_step: Step | None 
             lost.append(str(error))  # The others are told all the same.
             continue
         breaks.append(Break(found, least, *kept(least, folder)))
-    names = tuple(each.name for each in hunt.properties)
+    if hunt.failed is not None:
+        failed = hunt.failed
+        lost.append(
+            f"scenario {failed.number:,} was the last: {failed.node} {failed.what}\n{failed.details}"
+        )
+    names = hunt.names or tuple(each.name for each in hunt.properties)
     return Searched(hunt.space, hunt.tally, tuple(breaks), hunt.elapsed_s, names, tuple(lost))
 
 

@@ -12,8 +12,8 @@ each. Everything is tried in a fixed order with fixed seeds, and nothing twice: 
 shrinks to one story.
 
 In the end every deviation is *necessary*: without any one of them the break does not happen.
-So is every fault, unless the runs were spent before. And together they suffice, since all
-else is calm.
+So is every fault, unless the runs were spent before, which the attempt says (`is_least`). And
+together they suffice, since all else is calm.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ class Shrinker:
         self._all = properties
         self._on_step = on_step
         self._attempts = attempts
+        self._is_cut_short = False  # Whether plans are left that nobody tried.
         self._tried: set[Trial] = set()
 
     def run(self) -> Attempt:
@@ -89,23 +90,28 @@ class Shrinker:
         self._deviations()
         while self._plan() or self._small():
             self._deviations()
-        return attempt(self.best.trial, self._all)
+        least = attempt(self.best.trial, self._all)
+        least.is_least = not self._is_cut_short
+        return least
 
     # --- the plan -------------------------------------------------------------
 
     def _plan(self) -> bool:
         """Whether a smaller plan breaks too; the quick ways first, over all plans."""
-        progressed = False
+        progressed = self._is_cut_short = False
         while self._any_plan(self._find) or self._any_plan(self._find_afresh):
             progressed = True
         return progressed
 
     def _any_plan(self, find: Callable[[Trial], bool]) -> bool:
         best = self.best.trial
-        return any(
-            self.spent < self._attempts and find(best.replace(scenario=smaller))
-            for smaller in plans(best.scenario)
-        )
+        for smaller in plans(best.scenario):
+            if self.spent >= self._attempts:
+                self._is_cut_short = True
+                return False
+            if find(best.replace(scenario=smaller)):
+                return True
+        return False
 
     def _find(self, smaller: Trial) -> bool:
         """Whether what is known breaks a smaller plan, or nothing unusual does."""

@@ -55,13 +55,12 @@ class _Step:
     sender: str = ""
 
 
-def story(attempt: Attempt, replay: Sequence[str] = (), *, shrunk: bool = True) -> str:
+def story(attempt: Attempt, replay: Sequence[str] = ()) -> str:
     """The story of a break.
 
     Args:
         attempt: The attempt in which it happens.
         replay: Lines that say how to replay it.
-        shrunk: Whether it is the least one, so that all that is left in it is necessary.
     """
     verdict = attempt.broken
     assert verdict is not None
@@ -74,7 +73,7 @@ def story(attempt: Attempt, replay: Sequence[str] = (), *, shrunk: bool = True) 
         *_wrapped(f"broken: {verdict.reason}"),
         _plan(attempt),
     ]
-    needed = _needed(attempt, shrunk=shrunk)
+    needed = _needed(attempt)
     room = LINES - len(head) - len(needed) - len(replay) - 1
     diagram = _diagram(attempt.history, verdict, room)
     told = [line[:WIDTH].rstrip() for line in [*head, *diagram, *needed]]
@@ -100,14 +99,14 @@ def many(number: int, what: str) -> str:
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
-def _needed(attempt: Attempt, *, shrunk: bool) -> list[str]:
-    """Faults and deviations; after shrinking none of them can be left out."""
+def _needed(attempt: Attempt) -> list[str]:
+    """Faults and deviations; of the least attempt none can be left out."""
     every = [f"fault {fault}" for fault in attempt.trial.scenario.faults]
     every += [f"decision {number}: {attempt.labels[number]}" for number in sorted(attempt.taken)]
     if not every:
         return ["it needs no fault and no unusual schedule: it happens in the calmest run"]
     shown = every if len(every) <= 5 else [*every[:4], f"and {len(every) - 4} more"]
-    if not shrunk:
+    if not attempt.is_least:
         head = "it happened with this, of which some may not be needed:"
     elif len(every) == 1:
         head = "without this it does not happen, and nothing else is needed:"

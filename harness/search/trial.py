@@ -28,8 +28,8 @@ from .deciders import Decider, Deviations, RandomWalk
 laboratory = virtually
 """Hold this open over many trials: what a simulation patches is then put in place once."""
 
-_PARTICULARS = re.compile(r"\[[^\]]*\]|0x[0-9a-fA-F]+|\d+")
-"""Frames, addresses and numbers, of which one break has these and the next others."""
+_PARTICULARS = re.compile(r"\[[^\]]*\]|0x[0-9a-fA-F]+|\d+|(?<= waits: )[^;]*")
+"""Frames, addresses, numbers, and whom somebody waits for: one break has these, the next others."""
 
 
 class Trial(Value, frozen=True):
@@ -61,7 +61,7 @@ class Trial(Value, frozen=True):
         if tried.broken is not None:
             from .story import story
 
-            raise PropertyBroken(story(tried, shrunk=False))
+            raise PropertyBroken(story(tried))
         for verdict in tried.verdicts:
             if not verdict:
                 raise PropertyBroken(f"{verdict.property} is unknown: {verdict.reason}")
@@ -79,6 +79,7 @@ class Attempt:
         taken: The deviations from calm that the run took, by the number of the decision.
         labels: What each came to, in words.
         decisions: How many decisions there were.
+        is_least: Whether it was shrunk, so that all that is left in it is necessary.
     """
 
     trial: Trial
@@ -87,6 +88,7 @@ class Attempt:
     taken: dict[int, int]
     labels: dict[int, str]
     decisions: int
+    is_least: bool = False
 
     @cached_property
     def broken(self) -> Verdict | None:
@@ -115,7 +117,7 @@ def breach(verdict: Verdict) -> str:
 
 
 def promised(scenario: Scenario, names: Sequence[str] = ()) -> list[Property]:
-    """The properties that a trial of a scenario judges.
+    """The properties that a trial of a scenario judges, of those that its run can tell.
 
     Args:
         scenario: What is tried.
@@ -124,10 +126,8 @@ def promised(scenario: Scenario, names: Sequence[str] = ()) -> list[Property]:
     Raises:
         MisuseError: There is no property of that name.
     """
-    if names:
-        return [claim(name) for name in names]
-    named = (claim(promise.property) for promise in promised_under(scenario)[0])
-    return [each for each in named if each.is_told(scenario, "simulated")]
+    names = names or [promise.property for promise in promised_under(scenario)[0]]
+    return [each for each in map(claim, names) if each.is_told(scenario, "simulated")]
 
 
 def nothing_to_judge(pattern: Pattern) -> MisuseError:

@@ -53,11 +53,16 @@ def __getattr__(name: str) -> Any:
         served.append(endpoint)
         chapter_sleeper(context, endpoint, seconds=len(served) / 1000)
 
+    def printing(context: Context, endpoint: str) -> None:
+        sys.stdout.write("I have been asked to serve\n")
+        chapter_sleeper(context, endpoint, seconds=0)
+
     servers: dict[str, Callable[..., None]] = {
         "BROKEN_PATTERN": m09_server_without_the_delimiter,
         "FAILING_PATTERN": fails,
         "MUTE_PATTERN": mute,
         "REMEMBERING": remembering,
+        "PRINTING": printing,
     }
     if name == "ONE_SERVER":
         roles = (package.Role("server", mute), package.pattern("dealer-router").role("client"))
@@ -142,8 +147,15 @@ class TestRun:
         assert {verdict["verdict"] for verdict in report["verdicts"]} == {"holds"}
         assert {"property", "verdict", "witness"} <= set(report["verdicts"][0])
         assert report["seconds"] > 0
+        told = report.get("virtual_seconds"), report.get("digest"), report.get("decisions")
+        assert all(told) if world == "simulated" else not any(told)
         assert report["ops_per_second"] > 0
         assert set(report["latency_ms"]) == {"p50", "p99", "max"}
+
+    def test_what_programs_print_is_no_part_of_the_json(self) -> None:
+        result = call("run", "tests.harness.test_cli:PRINTING", "--requests", "1", "--json", "-")
+        assert json.loads(result.stdout)["ops"]["ok"] == 1
+        assert "I have been asked" in result.stderr
 
     def test_json_and_history_go_to_files(self, tmp_path: Path) -> None:
         target, history = tmp_path / "report.json", tmp_path / "history"
@@ -212,8 +224,31 @@ class TestRun:
     def test_two_runs_that_differ_are_told_to_keep_nothing_between_them(self) -> None:
         result = call("run", "tests.harness.test_cli:REMEMBERING", "--verify-determinism")
         assert result.exit_code == EXIT_UNKNOWN
-        assert "two runs of one scenario are not the same: " in result.stderr
+        assert re.search(
+            r"two runs of one scenario are not the same: event \d+ differs:", result.stderr
+        )
         assert "keeps something from one run to the next" in result.stderr
+
+    def test_on_a_terminal_a_bar_shows_rate_and_latency(self) -> None:
+        terminal, end = os.openpty()
+        command = ["run", "req-rep", "--world", "threads", "--requests", "400", "--service-ms", "5"]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "reqrep", *command],
+            stderr=end,
+            stdout=subprocess.DEVNULL,
+            env={**os.environ, "COLUMNS": "120", "TERM": "xterm"},
+        )
+        os.close(end)
+        seen = b""
+        try:
+            while chunk := os.read(terminal, 1 << 16):
+                seen += chunk
+        except OSError:
+            pass  # Nobody writes to it any more.
+        finally:
+            os.close(terminal)
+        assert process.wait() == EXIT_HOLDS
+        assert re.search(rb"\d/s  p50 \d+\.\d ms", seen), seen
 
     @pytest.mark.parametrize(
         ("number", "status", "says"),

@@ -75,6 +75,13 @@ def test_wrong_use_fails_with_the_way_out(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*did you mean load-balancing*"])
 
 
+def test_what_a_search_draws_is_refused_with_the_way_out(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_it(search_fleet): search_fleet('req-rep', requests=40)")
+    result = pytester.runpytest()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*draws requests; say how far it may go by limits=*"])
+
+
 def test_it_works_under_xdist_and_under_given(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """

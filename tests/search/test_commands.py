@@ -233,6 +233,15 @@ class TestReplay:
         assert result.exit_code == EXIT_MISUSE, result.output
         assert says in result.stderr
 
+    def test_a_file_that_cannot_be_replayed_hides_no_other(self, kept: Path) -> None:
+        damaged = kept.with_name("damaged.json")
+        damaged.write_text("{")
+        both = call("replay", str(damaged), str(kept))
+        assert both.exit_code == EXIT_BROKEN
+        assert f"{damaged}: " in both.stderr
+        kept.write_text(kept.read_text().replace(":SAME_NAME", ":OTHER_NAME"))
+        assert call("replay", str(damaged), str(kept)).exit_code == EXIT_MISUSE
+
     def test_wrong_use_is_told_with_status_2(self, tmp_path: Path) -> None:
         assert call("replay").exit_code == EXIT_MISUSE
         result = call("replay", str(tmp_path / "nowhere.json"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import os
 import re
@@ -22,17 +23,20 @@ from reqrep import (
     Limits,
     MisuseError,
     NodeFailed,
+    PeerError,
     Promise,
     PropertyBroken,
     Scenario,
     Trial,
 )
-from reqrep.harness.run import EXIT_UNKNOWN
+from reqrep.harness import catalogue
+from reqrep.harness.run import EXIT_BROKEN, EXIT_UNKNOWN
 from reqrep.harness.search.counterexample import VERSION, Counterexample
 from reqrep.harness.search.deciders import RandomWalk
 from reqrep.harness.search.exhaust import exhaust, schedules
 from reqrep.harness.search.hunt import Search
-from reqrep.harness.search.shrink import plans, small
+from reqrep.harness.search.result import result_of
+from reqrep.harness.search.shrink import Shrinker, plans, small
 from reqrep.harness.search.space import Space
 from reqrep.harness.search.story import LINES, WIDTH, story
 from reqrep.harness.search.trial import Attempt, attempt, breach, promised
@@ -66,6 +70,18 @@ def raises_in_its_third_run(context: Context, endpoint: str, handle: Handle) -> 
     socket.bind(endpoint)
     socket.recv()
     raise ValueError("the third")
+
+
+def returns_in_its_third_run(context: Context, endpoint: str, handle: Handle) -> None:
+    runs.append(None)
+    if len(runs) != 3:
+        rep_server(context, endpoint, handle)
+
+
+def raises_and_returns_in_its_third_run(context: Context, endpoint: str) -> None:
+    runs.append(None)
+    if len(runs) != 3:
+        tells_its_address(context, endpoint, list)
 
 
 def tells_its_address(context: Context, endpoint: str, handle: Handle) -> None:
@@ -148,6 +164,52 @@ class TestHunt:
         result = reqrep.search(pattern, Limits(faults=("hold",)), scenarios=40).check()
         assert result.tally.judged["recovery", "hold"]
 
+    def test_what_is_only_told_after_faults_can_be_named(self) -> None:
+        result = reqrep.search("load-balancing", scenarios=20, properties=("recovery",)).check()
+        assert any(name == "recovery" for name, _ in result.tally.judged)
+
+    def test_the_scenario_that_cannot_be_run_to_its_end_is_named(self) -> None:
+        runs.clear()
+        pattern = reqrep.pattern("req-rep").with_roles(server=returns_in_its_third_run)
+        with pytest.raises(NodeFailed, match="in scenario 2 of the search") as caught:
+            reqrep.search(pattern, Limits(fleet=Fleet(3, 1)), scenarios=5)
+        assert caught.value.node == "server-0"
+
+    def test_what_broke_before_a_scenario_that_cannot_be_run_is_told_all_the_same(self) -> None:
+        runs.clear()
+        pattern = reqrep.pattern("req-rep").with_roles(server=raises_and_returns_in_its_third_run)
+        space = Space(pattern, Limits(fleet=Fleet(3, 1)))
+        hunt = Search(space, ("robustness",), scenarios=5, keep_going=True).run()
+        assert [found.number for found in hunt.found] == [0]
+        assert hunt.failed is not None
+        assert hunt.failed.number == 2
+        runs.clear()
+        result = result_of(hunt)
+        assert result.exit_status == EXIT_BROKEN
+        assert "scenario 2 was the last: server-0 returned before it had bound" in str(result)
+
+    def test_ctrl_c_tells_what_was_found_before_it(self) -> None:
+        def stop(search: Search) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt) as caught:
+            reqrep.search(f"{MINE}:SAME_NAME", scenarios=60, keep_going=True, progress=stop)
+        assert caught.value.__notes__[0].startswith("found before, in scenario ")
+
+    def test_a_program_that_ends_its_process_is_no_bug_of_ours(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "ends_it_all.py").write_text(
+            "import ctypes, reqrep\n"
+            "def server(context, endpoint):\n"
+            "    ctypes.CDLL(None)._exit(0)\n"
+            "PATTERN = reqrep.pattern('req-rep').with_roles(server=server)\n",
+            encoding="utf-8",
+        )
+        monkeypatch.syspath_prepend(tmp_path)
+        with pytest.raises(PeerError, match="ended without a word"):
+            reqrep.search("ends_it_all:PATTERN", scenarios=4, jobs=2)
+
     def test_verdicts_that_are_unknown_are_counted_and_no_pass(self) -> None:
         pattern = reqrep.pattern("req-rep").with_roles(server=says_the_same)
         result = reqrep.search(pattern, scenarios=5)
@@ -198,6 +260,11 @@ class TestShrinking:
                 trial = Trial(plan, least.trial.transport, decider)
                 broken = attempt(trial, promised(plan)).broken
                 assert broken is None or breach(broken) != breach(least.broken)
+
+    def test_what_is_not_as_small_as_it_gets_is_not_called_necessary(self, least: Attempt) -> None:
+        assert "together they suffice" in story(least)
+        hurried = Shrinker(least, promised(least.trial.scenario), attempts=0).run()
+        assert "some may not be needed" in story(hurried)
 
     def test_a_plainer_load_that_the_faults_do_not_fit_is_not_tried(self) -> None:
         scenario = Scenario(reqrep.pattern("req-rep"), faults=(reqrep.Late(1.0),))
@@ -269,7 +336,7 @@ class TestStory:
         trials = map(space("M14").trial, range(1000))
         tried = (attempt(trial, promised(trial.scenario)) for trial in trials)
         found = next(one for one in tried if one.broken is not None and len(one.taken) > 10)
-        lines = story(found, ("replay: this", "test: that"), shrunk=False).splitlines()
+        lines = story(found, ("replay: this", "test: that")).splitlines()
         assert len(lines) <= LINES
         assert max(map(len, lines)) <= WIDTH
 
@@ -332,6 +399,21 @@ class TestCounterexamples:
         with pytest.raises(PropertyBroken, match="still broken: progress") as caught:
             reqrep.replay(kept).check()
         assert "together they suffice" in str(caught.value)
+
+    def test_a_pattern_of_yours_is_named_and_has_whatever_programs_it_has_by_then(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        searched = importlib.import_module(MINE)
+        mine = reqrep.pattern(f"{MINE}:SAME_NAME")
+        changed = mine.with_roles(client=searched.OTHER_NAME.role("client").program)
+        monkeypatch.setattr(searched, "MINE", mine, raising=False)
+        result = reqrep.search(f"{MINE}:MINE", scenarios=60, out=tmp_path)
+        (path,) = tmp_path.iterdir()
+        assert reqrep.replay(path).fate == "still broken"
+        assert result.breaks[0].path == path
+        monkeypatch.setattr(searched, "MINE", changed)
+        catalogue.pattern.cache_clear()  # As in another process.
+        assert reqrep.replay(path).fate == "fixed"
 
     def test_it_goes_through_its_file_unchanged(self, kept: Path, least: Attempt) -> None:
         assert Counterexample.load(kept).trial == least.replayable
