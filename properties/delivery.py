@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import partial
 from sys import maxsize
 
+from reqrep.harness.frames import asker_of
 from reqrep.harness.history import Event
 from reqrep.harness.lens import Lens
 from reqrep.harness.property import Checker, Property, has_strangers
@@ -38,6 +39,7 @@ class DeliveryChecker(Checker):
         self._most_early = EARLY_ANSWERS if answers_all else maxsize
         self._given_up: dict[str, bool] = {}  # Whether it was executed: it may be answered yet.
         self._failed: dict[str, Event] = self.ops.table()
+        self._answered: Event | None = None  # The first op whose outcome is a reply.
 
     def on_execute(self, event: Event) -> None:
         op = event.op
@@ -60,6 +62,8 @@ class DeliveryChecker(Checker):
             self.broken(f"{op} was executed {count} times", self._began[op], event)
 
     def on_ok(self, event: Event) -> None:
+        if self._answered is None and self._is_answered(event.op):
+            self._answered = event
         was_executed = self._given_up.pop(event.op, False) or event.op in self._began
         if self._least and not was_executed and len(self._early) < self._most_early:
             self._early.setdefault(event.op, event)
@@ -76,14 +80,16 @@ class DeliveryChecker(Checker):
     def _executed_though_failed(self, began: Event, failed: Event) -> None:
         self.broken(f"{began.op} failed for its client and was executed", began, failed)
 
+    def _is_answered(self, op: str) -> bool:
+        """Whether the outcome of an op is a reply, not that it was sent to nobody's benefit."""
+        return self.pattern.addressee(asker_of(op), self.scenario.nodes.clients) is not None
+
     def finish(self) -> None:
-        answered = next(iter(self._early.values()), None)
-        if answered is None:
-            return
-        if self.facts:
-            self.broken(f"{answered.op} was answered and never executed", answered)
-        else:
+        never = next(iter(self._early.values()), None)
+        if not self.facts and (never or self._answered):
             self.unknown("no worker called its handle, so executions cannot be counted")
+        elif never is not None:
+            self.broken(f"{never.op} was answered and never executed", never)
 
 
 def _delivery(least: int, most: int | None) -> partial[DeliveryChecker]:

@@ -38,8 +38,6 @@ from reqrep.harness.simulation.sockets.rules import (
     UNCORRELATED,
 )
 
-from .strategies import bodies, routing_ids
-
 try:
     from hypothesis import strategies as st
     from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -47,6 +45,8 @@ except ModuleNotFoundError as error:
     raise ImportError(
         f'{__name__} needs Hypothesis, which is not installed: pip install "reqrep[hypothesis]"'
     ) from error
+
+from .strategies import bodies, routing_ids
 
 Message = list[bytes]
 MakeSocket = Callable[[zmq.Context[Any]], Any]

@@ -258,6 +258,11 @@ class TestDelivery:
     def test_executions_that_nobody_counted_are_unknown(self) -> None:
         story = asked(dealer_router()).add("client-0", "ok", op="c0.0", frames=(ASK,))
         assert story.judge("exactly-once").outcome == "unknown"
+        assert story.judge("at-most-once").outcome == "unknown"
+
+    def test_what_nobody_is_answered_for_may_have_been_lost_before_it_was_executed(self) -> None:
+        story = asked(Story("custom-router-chosen"), "c1.0").add("client-1", "ok", op="c1.0")
+        assert story.judge("at-most-once").outcome == "holds"
 
     def test_an_execution_that_is_written_down_a_moment_late_counts(self) -> None:
         story = asked(dealer_router()).add("client-0", "ok", op="c0.0", frames=(ASK,))

@@ -10,7 +10,17 @@ import pytest
 from hypothesis import find, given, settings, strategies as st
 
 import reqrep
-from reqrep import Deviations, Fleet, Limits, MisuseError, PropertyBroken, Sized, Trial
+from reqrep import (
+    Deviations,
+    Exponential,
+    Fleet,
+    Limits,
+    MisuseError,
+    PropertyBroken,
+    Sized,
+    Trial,
+    Workload,
+)
 from reqrep.harness.catalogue import pattern_names
 from reqrep.harness.frames import layout
 from reqrep.harness.search.space import Space
@@ -263,6 +273,14 @@ def test_an_example_profiles_and_health_checks_work(pytester: pytest.Pytester) -
     result.stdout.fnmatch_lines(
         ["*was ready for longer*", "*explicit example: test_an_example_that_breaks*"]
     )
+
+
+@given(strategies.workloads(requests=40))
+def test_a_worker_alone_could_do_all_that_is_asked_in_time(workload: Workload) -> None:
+    (service,) = workload.service
+    if not isinstance(service, Exponential):  # Which has no bound.
+        longest_s = max(service.draw(0), service.draw(0.999))
+        assert 40 * longest_s < workload.timeout_s
 
 
 def test_the_story_of_an_unshrunk_break_does_not_call_its_deviations_necessary() -> None:
