@@ -144,7 +144,9 @@ class Conductor(ABC):
         if self.scenario.faults:
             scene = Scene(self.pattern, self.scenario.nodes, reach)
             points = Points(self.pattern)
-            self._chaos = Chaos(self.scenario.faults, scene, points, self.recorder.note)
+            self._chaos = Chaos(
+                self.scenario.faults, scene, points, self.recorder.note, self._is_whole_again
+            )
             if self._chaos.has_to_watch:
                 self.recorder.watch(self._chaos.watch)
 
@@ -304,9 +306,7 @@ class Conductor(ABC):
             self._await_clients(clients)
             if self._chaos is not None:
                 if self._chaos.end():
-                    # What was broken is whole again: what is left of the load goes on.
-                    self._healed_ns = self.clock()
-                    self._await_clients(clients)
+                    self._await_clients(clients)  # What is left of the load goes on.
                 if self._chaos.has_kept_back:
                     self._await_stragglers(clients)
         if self.asks_afresh:
@@ -325,6 +325,10 @@ class Conductor(ABC):
         """Raise what came up in a node or in the harness, if something did."""
         if self._error is not None:
             raise self._error
+
+    def _is_whole_again(self) -> None:
+        """What a fault has kept back goes on: what is open since before it is not stuck yet."""
+        self._healed_ns = self.clock()
 
     def _await_clients(self, clients: list[Node]) -> None:
         """Wait until each client is done, stuck or dead."""
@@ -358,7 +362,7 @@ class Conductor(ABC):
         with self._changed:
             if any(fault.breaks for fault in self.scenario.faults):
                 self._pause(RECONNECT_S)
-            self._healed_ns = self.clock()
+            self._is_whole_again()
             self.healed.set()
             self._await_answers(
                 [node for node in clients if node.driver is None or node.driver.is_done]
@@ -368,7 +372,7 @@ class Conductor(ABC):
             newcomer = self._welcome(number)
             clients.append(newcomer)
             with self._changed:
-                self._healed_ns = self.clock()
+                self._is_whole_again()
                 self._await_answers([newcomer])  # However far it is: in threads it has only begun.
 
     def _await_answers(self, asking: list[Node]) -> None:
@@ -404,7 +408,7 @@ class Conductor(ABC):
         driver = node.driver
         if driver is None or driver.is_done or self._has_ended(node):
             return False
-        if self._chaos is not None and self._chaos.is_stalled(node.name):
+        if self._chaos is not None and self._chaos.is_stalled_for_good(node.name):
             return False
         since_ns = driver.open_since_ns
         timeout_ns = self.scenario.demand.timeout_s * NS_PER_S

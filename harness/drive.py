@@ -261,7 +261,9 @@ class Driver:
                 if self._planned and asked < self._count:
                     due_ns = next(self._planned)
                 heard_ns = now_ns
-                while self._has_input(stage.clock()):
+                for _ in range(OPEN_AT_MOST):  # A peer may send without end.
+                    if not self._has_input(stage.clock()):
+                        break
                     self._receive(outstanding)
                 continue
             if asked == self._count and self.answered + given_up >= expected:
@@ -290,7 +292,8 @@ class Driver:
                 heard_ns = stage.clock()
                 due_ns = due_ns if self._planned else heard_ns + think_ns
         self.open_since_ns = None
-        while not stage.stopping and self._has_input(stage.clock()):
+        until_ns = stage.clock() + self._timeout_ns
+        while not stage.stopping and stage.clock() < until_ns and self._has_input(stage.clock()):
             # What nobody asked for any more: the properties want to see it.
             self._receive(outstanding)
 

@@ -24,17 +24,26 @@ class Chaos:
         scene: Where they strike.
         points: Tells when a point is passed.
         note: Writes an event down.
+        on_release: Called when what a fault has kept back goes on.
 
     Attributes:
         is_over: Whether no fault strikes any more.
         has_kept_back: Whether a fault has struck by which messages may be late.
     """
 
-    def __init__(self, faults: Sequence[Fault], scene: Scene, points: Points, note: Note) -> None:
+    def __init__(
+        self,
+        faults: Sequence[Fault],
+        scene: Scene,
+        points: Points,
+        note: Note,
+        on_release: Callable[[], None],
+    ) -> None:
         self._faults = list(enumerate(faults))
         self._scene = scene
         self._points = points
         self._note = note
+        self._on_release = on_release
         self._workers = frozenset(
             node_names(scene.pattern, scene.fleet, *serving_roles(scene.pattern))
         )
@@ -82,9 +91,12 @@ class Chaos:
         """Some time has passed; see `Reach.tick`."""
         return self._scene.tick()
 
-    def is_stalled(self, node: str) -> bool:
-        """Whether a node makes no step now."""
-        return self._scene.is_stalled(node)
+    def is_stalled_for_good(self, node: str) -> bool:
+        """Whether a node makes no step, and none will set it going before the end."""
+        return self._scene.is_stalled(node) and any(
+            fault.kind == "stall" and fault.where[1] == node and fault.duration_s is None
+            for fault in list(self._standing.values())
+        )
 
     def awaited_at(self, node: str) -> frozenset[str]:
         """The kinds of rows of a node upon which a fault may still strike.
@@ -248,3 +260,5 @@ class Chaos:
         # Told first: in a real world what it kept back goes on while this is still being written.
         self._note(node or link or "network", "healed", text=repr(fault), number=number)
         fault.heal(self._scene)
+        if fault.keeps_back:
+            self._on_release()

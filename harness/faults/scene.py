@@ -234,10 +234,10 @@ class Scene:
         return self._reach.is_connected(*pair)
 
     def crash(self, node: str) -> None:
-        """End a node as `kill -9` does; one that stood still stands no more."""
+        """End a node as `kill -9` does; one that stood still stands no more, and makes no step."""
+        self._reach.crash(node)
         if self._stalled.pop(node, 0):
             self._reach.resume(node)
-        self._reach.crash(node)
 
     def stall(self, node: str) -> None:
         """Let a node make no step."""

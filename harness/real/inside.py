@@ -39,7 +39,7 @@ from ..seam.tap import Tap
 from ..service import Notes
 from .channel import Begin, Channel, Tag, begin_of, decode
 from .programs import unpack
-from .resident import Resident, end, terminate
+from .resident import Resident, end, roomy_context, terminate
 
 TICK_S = 0.05
 """How often a client that pipelines tells how far it is."""
@@ -172,7 +172,7 @@ class Inside:
             else Role(begin.role, unpack(begin.talk))
         )
         with installed():
-            self._context: zmq.Context[Any] = zmq.Context()
+            self._context = roomy_context()
             self._hub = MonitorHub(self._heard)
             seat = RecordingSeat(begin.name, recorder, self._context, self)
             seat.hwm_limit = begin.hwm_limit

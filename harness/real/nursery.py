@@ -108,7 +108,13 @@ class Nursery:
         if not pid:
             self._become(number, name, channel)
         os.close(channel)
-        descriptor = os.pidfd_open(pid)
+        try:
+            descriptor = os.pidfd_open(pid)
+        except OSError as error:
+            _kill_group(pid)
+            os.waitpid(pid, 0)
+            self._connection.send(encode(["unborn", number, error.strerror]))
+            return
         self._pids[descriptor] = number, pid
         self._selector.register(descriptor, selectors.EVENT_READ)
         socket.send_fds(self._connection, [encode(["born", number, pid])], [descriptor])

@@ -51,8 +51,9 @@ class FarDriver:
     def tells(
         self, answered: int, open_since_ns: int | None, is_done: bool, is_through: bool
     ) -> None:
-        self.answered, self.open_since_ns = answered, open_since_ns
-        # What was told before may arrive after: none of the two is ever taken back.
+        self.open_since_ns = open_since_ns
+        # What was told before may arrive after: nothing of the rest is ever taken back.
+        self.answered = max(answered, self.answered)
         self.is_done |= is_done
         self.is_through |= is_through
 

@@ -90,7 +90,7 @@ class ProcessesWorld(RealWorld):
                 "the transport is 'inproc', which does not reach from one process to another; use "
                 "ipc or tcp, or the world threads"
             )
-        if not hasattr(os, "pidfd_open"):
+        if not _can_name_processes():
             raise MisuseError(
                 "the world processes needs Linux, whose processes can be named without a mistake "
                 "(pidfd_open); use the world threads"
@@ -362,3 +362,12 @@ class ProcessesWorld(RealWorld):
         for process in processes:
             if not process.has_exited and not process.is_stuck:
                 process.node.seat.note("stuck", text="it does not answer, and is killed")
+
+
+def _can_name_processes() -> bool:
+    """Whether the kernel has `pidfd_open`, and lets us call it."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):
+        return False
+    return True

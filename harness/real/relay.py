@@ -253,6 +253,9 @@ class Relay:
         try:
             while self._is_open:
                 self._traffic.pass_on()
+        except ReqrepError as error:
+            self._failed(error)
+            raise
         except BaseException as error:
             if getattr(error, "errno", None) not in (errno.EMFILE, errno.ENFILE):
                 self._failed(HarnessBug(f"the relay ended with {error!r}"))

@@ -19,6 +19,10 @@ import zmq
 from ..seam.monitor import MonitorHub
 from ..seam.recording import RecordingSeat
 
+MAX_SOCKETS = 60_000
+"""Of one context; libzmq's own limit of 1,023 is too small for a thousand clients, and each socket
+that is watched takes three."""
+
 STACK_DEPTH = 6
 """How many calls of a stack are told, the innermost last."""
 
@@ -55,6 +59,13 @@ class Resident:
         if frame is None:
             return "(it has ended)"
         return "".join(traceback.format_stack(frame)[-STACK_DEPTH:])
+
+
+def roomy_context() -> zmq.Context[Any]:
+    """A context of the run, with room for many sockets."""
+    context: zmq.Context[Any] = zmq.Context()
+    context.set(zmq.MAX_SOCKETS, min(MAX_SOCKETS, context.get(zmq.SOCKET_LIMIT)))
+    return context
 
 
 def terminate(context: zmq.Context[Any]) -> threading.Thread:

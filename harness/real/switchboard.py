@@ -72,7 +72,7 @@ class Switchboard:
         Args:
             scenario: What it unpacks.
         """
-        path = [entry or os.getcwd() for entry in sys.path]
+        path = [entry or os.getcwd() for entry in sys.path if isinstance(entry, str)]
         with self._theirs as theirs, (self._folder / "nursery").open("wb") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", BOOT, repr(path), str(theirs.fileno()), str(self._folder)],
@@ -157,6 +157,8 @@ class Switchboard:
                         self._selector.unregister(key.fileobj)  # It ends, which the nursery tells.
                     else:
                         self._pass_on(key.data)
+        except ReqrepError as error:
+            self._hearer.blame(error)
         except Exception:
             self._hearer.blame(HarnessBug(f"please report this:\n{traceback.format_exc()}"))
         finally:

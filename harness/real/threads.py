@@ -18,7 +18,7 @@ import zmq
 
 from ..conduct import START_TIMEOUT_S, STOP_TIMEOUT_S, Progress
 from ..endpoints import private_folder
-from ..errors import MisuseError
+from ..errors import MisuseError, NodeFailed
 from ..history.recorder import Recorder
 from ..life import Life
 from ..node import Node
@@ -31,11 +31,8 @@ from ..seam.recording import RecordingSeat
 from ..seam.seat import Place, seated
 from ..seam.tap import Tap
 from .reach import ThreadsReach, able
-from .resident import Resident, end, terminate
+from .resident import Resident, end, roomy_context, terminate
 from .world import RealWorld
-
-MAX_SOCKETS = 60_000
-"""Of one context; libzmq's own limit of 1,023 is too small for a thousand clients."""
 
 
 class ThreadsWorld(RealWorld):
@@ -67,7 +64,7 @@ class ThreadsWorld(RealWorld):
         self._shared: zmq.Context[Any] | None = None
         self._residents: dict[str, Resident] = {}
         self._hub: MonitorHub | None = None
-        self._terminators: dict[int, threading.Thread] = {}
+        self._terminators: dict[zmq.Context[Any], threading.Thread] = {}
         self._ending = threading.Lock()  # A context is terminated once, by whoever comes first.
         reach = ThreadsReach(self._is_alive, self._leave, self.visit, self.advanced, self._relay)
         _check_contexts(scenario)
@@ -117,8 +114,7 @@ class ThreadsWorld(RealWorld):
     def _new_context(self) -> zmq.Context[Any]:
         # A stranger that comes upon a point of a node's is made in that node's thread.
         with seated(None):
-            context: zmq.Context[Any] = zmq.Context()
-        context.set(zmq.MAX_SOCKETS, min(MAX_SOCKETS, context.get(zmq.SOCKET_LIMIT)))
+            context = roomy_context()
         self._contexts.append(context)
         return context
 
@@ -126,10 +122,16 @@ class ThreadsWorld(RealWorld):
         resident = self._residents[node.name]
         seat = resident.seat
         life = Life(self, node, seat, [seat.context, *arguments])
-        resident.thread = threading.Thread(
-            target=life.live, name=f"reqrep-{node.name}", daemon=True
-        )
-        resident.thread.start()
+        thread = threading.Thread(target=life.live, name=f"reqrep-{node.name}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise NodeFailed(
+                node.name,
+                f"has no thread to live in: {error}; raise the limit of threads (ulimit -u, or that "
+                "of the container) or run fewer nodes",
+            ) from error
+        resident.thread = thread
 
     def _is_alive(self, name: str) -> bool:
         resident = self._residents.get(name)
@@ -146,7 +148,7 @@ class ThreadsWorld(RealWorld):
             if not seat.stopping:
                 seat.stop(is_leaving=True)
                 (context,) = (one for one in self._contexts if one.underlying == seat.address)
-                self._terminators[seat.address] = terminate(context)
+                self._terminators[context] = terminate(context)
 
     def _has_ended(self, node: Node) -> bool:
         return self._residents[node.name].has_ended
@@ -161,7 +163,12 @@ class ThreadsWorld(RealWorld):
 
     def _stop(self) -> None:
         self.recorder.stop()
-        self._end_faults()
+        try:
+            self._end_faults()
+        finally:
+            self._end_nodes()
+
+    def _end_nodes(self) -> None:
         residents = list(self._residents.values())
         with self._ending:
             for resident in residents:
@@ -169,8 +176,7 @@ class ThreadsWorld(RealWorld):
         for flag in self.stopping, self.go, self.healed, self.finished:
             flag.set()
         terminators = [
-            self._terminators.get(context.underlying) or terminate(context)
-            for context in self._contexts
+            self._terminators.get(context) or terminate(context) for context in self._contexts
         ]
         end(residents, self._contexts, terminators, self._hub, self._stop_timeout_s)
 

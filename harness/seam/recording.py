@@ -8,8 +8,8 @@ of the ordinary (tracking, zero copy, a subclass with its own `send`) takes pyzm
 
 from __future__ import annotations
 
-import sys
 import threading
+from asyncio import _get_running_loop
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
@@ -99,10 +99,9 @@ class RecordingSeat(Seat):
         if self.stopping and not shadow:
             self.met_the_end()
             raise zmq.ContextTerminated  # By us: where nothing lingers, what is below is gone soon.
-        if "asyncio" in sys.modules:
-            loop = sys.modules["asyncio"]._get_running_loop()
-            if loop is not None:
-                self.loops.add(loop)
+        loop = _get_running_loop()
+        if loop is not None:
+            self.loops.add(loop)
         raw_socket.__init__(socket, context, kind, shadow=shadow, copy_threshold=copy_threshold)
         return taps[shadow] if shadow else RecordingTap(self, socket)
 

@@ -94,7 +94,6 @@ class Seat(Place, ABC):
         self.taps: list[Tap] = []
         self.stopping = False
         self.is_leaving = False
-        self._contexts: WeakSet[Any] | None = None  # Each a face of the one that is lent.
         self._adopted: WeakSet[Any] | None = None  # From before the run, and used by the node.
         self._eterms = 0
         self._held: list[zmq.Socket[Any]] = []
@@ -132,10 +131,8 @@ class Seat(Place, ABC):
     # --- what all have in common ----------------------------------------------
 
     def has_made(self, context: Any) -> None:
-        """The node has made a context of its own."""
-        if self._contexts is None:
-            self._contexts = WeakSet()
-        self._contexts.add(context)
+        """The node has made a context of its own, which is not its to end."""
+        object.__setattr__(context, "_shadow", True)  # What pyzmq asks when it collects one.
 
     def instance(self, kind: type[zmq.Context[Any]]) -> zmq.Context[Any]:
         """What `Context.instance()` of that class is to this node."""
@@ -186,12 +183,9 @@ class Seat(Place, ABC):
         """The node is told to end, or has died.
 
         Its sockets are held from now on, so that they do not go with the last frame of
-        its program, unclosed, but are closed by `close_sockets`; its contexts are the
-        world's to end.
+        its program, unclosed, but are closed by `close_sockets`.
         """
         self._held = self.open_sockets()
-        for context in list(self._contexts or ()):
-            context.closed = True
         self.is_leaving = is_leaving
         self.stopping = True
 

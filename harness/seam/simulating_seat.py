@@ -170,6 +170,8 @@ class SimulatingSeat(Seat):
         try:
             core = self.core.socket(int(kind))
         except SimulatedError as error:
+            if error.errno == zmq.ETERM:
+                self.met_the_end()
             raise zmq_error(error) from None
         tap = SimulatingTap(self, socket, core)
         tap.serve(socket)

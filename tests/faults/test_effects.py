@@ -8,6 +8,7 @@ import zmq
 import reqrep
 from reqrep import (
     ClosedLoop,
+    Constant,
     Crash,
     Cut,
     Fleet,
@@ -15,6 +16,7 @@ from reqrep import (
     Late,
     Partition,
     Raises,
+    Report,
     Reset,
     Restart,
     Scenario,
@@ -141,6 +143,28 @@ def test_a_stalled_node_that_crashes_is_dead_and_is_not_resumed() -> None:
     report = run(*plan, workload=SLOW)
     (end,) = report.history.of("end", node="worker-1")
     assert end.time_ns == struck(report, 1).time_ns
+
+
+def test_what_was_held_until_shortly_before_its_time_out_is_no_reason_to_stop() -> None:
+    slow = Workload(40, service=(Constant(0.2),), timeout_s=2)
+    report = run(
+        Hold("service", at=0, lasts=1.9), pattern="req-rep", fleet=Fleet(1, 1), workload=slow
+    )
+    assert report.statistics.ok == 40
+    assert report.holds, str(report)
+
+
+def test_a_fleet_that_stands_still_as_a_whole_for_a_while_goes_on_by_itself() -> None:
+    plan = Stall("client-0", at=0.05, lasts=1), Hold("service", at=0.5, lasts=0.2)
+    report = run(*plan, pattern="req-rep", fleet=Fleet(1, 1), workload=SLOW)
+    assert healed_after_s(report, 0) == pytest.approx(1, abs=0.001)
+    assert struck(report, 1)
+    assert report.holds, str(report)
+
+
+def healed_after_s(report: Report, number: int) -> float:
+    (healed,) = (event for event in report.history.of("healed") if event.number == number)
+    return (healed.time_ns - struck(report, number).time_ns) / 1e9
 
 
 def test_a_one_way_hold_lets_the_other_way_through() -> None:

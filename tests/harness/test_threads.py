@@ -242,6 +242,27 @@ class AsksAnew:
             socket.close(0)
 
 
+def answers_without_end(context: Context, endpoint: str, handle: Handle) -> None:
+    socket = context.socket(zmq.ROUTER)
+    socket.bind(endpoint)
+    client, empty, *body = socket.recv_multipart()
+    reply = [client, empty, *handle(body)]
+    while True:
+        socket.send_multipart(reply)
+
+
+def begins_anew_on_every_error(context: Context, endpoint: str, handle: Handle) -> None:
+    own: Context = zmq.Context()
+    while True:
+        try:
+            with own.socket(zmq.REP) as socket:
+                socket.bind(endpoint)
+                while True:
+                    socket.send_multipart(handle(socket.recv_multipart()))
+        except zmq.ZMQError:
+            continue
+
+
 def opens_in_a_bare_thread(context: Context, endpoint: str, handle: Handle) -> None:
     opened = threading.Event()
 
@@ -392,6 +413,32 @@ class TestBadPrograms:
     def test_a_loop_that_swallows_every_error_still_ends(self) -> None:
         report = run(scenario(server=swallows_everything))
         assert report.holds, str(report)
+
+    def test_a_loop_that_begins_anew_in_a_context_of_its_own_still_ends(self, world: str) -> None:
+        report = reqrep.run(scenario(server=begins_anew_on_every_error), world)
+        assert report.holds, str(report)
+
+    def test_a_flood_of_replies_ends_no_run_and_is_a_finding(self) -> None:
+        pattern = reqrep.pattern("dealer-router").with_roles(server=answers_without_end)
+        flooded = Scenario(pattern, Fleet(1, 1), Workload(4, timeout_s=0.2))
+        begun_s = time.monotonic()
+        report = run(flooded)
+        assert time.monotonic() - begun_s < 30
+        assert report.of("broken"), str(report)
+
+    def test_a_node_that_no_thread_can_be_started_for_is_named(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        start = _thread.start_new_thread
+
+        def refuse(live: Any, arguments: tuple[()]) -> int:
+            if live.__self__.name == "reqrep-client-0":
+                raise RuntimeError("can't start new thread")
+            return start(live, arguments)
+
+        monkeypatch.setattr(threading, "_start_new_thread", refuse)
+        with pytest.raises(NodeFailed, match="client-0 has no thread to live in: can't start"):
+            run(scenario())
 
     def test_a_message_that_was_unsent_when_the_run_ended_does_not_linger(self) -> None:
         plan = scenario(2, 0.5, server=raises_at_the_first_request, client=AsksADeadServer)

@@ -33,6 +33,12 @@ def tells_its_process(context: Context, endpoint: str, handle: Handle) -> None:
         socket.send_multipart([*body, b"%d %d" % (os.getpid(), os.getppid())])
 
 
+def opens_many_sockets(context: Context, endpoint: str, handle: Handle) -> None:
+    kept = [context.socket(zmq.DEALER) for _ in range(400)]
+    rep_server(context, endpoint, handle)
+    del kept
+
+
 def raises_at_start(context: Context, endpoint: str, handle: Handle) -> None:
     sys.stdout.write("reading the configuration\n")
     raise RuntimeError("no configuration")

@@ -126,6 +126,14 @@ class TestRuns:
                 kinds = [e.kind for e in report.history.story(op) if e.kind in ("send", "recv")]
                 assert kinds == ["send", "recv"] * 4
 
+    def test_a_node_may_have_as_many_sockets_as_in_threads(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # What Python does not look at in its path is none of ours either.
+        monkeypatch.setattr(sys, "path", [folder, *sys.path])
+        report = run(scenario(requests=2, server=programs.opens_many_sockets))
+        assert report.holds, str(report)
+
     @pytest.mark.slow
     @pytest.mark.parametrize("transport", ["ipc", "tcp"])
     @pytest.mark.parametrize("name", pattern_names())
