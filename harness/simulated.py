@@ -422,7 +422,15 @@ class SimulatedWorld(Conductor):
     # --- the end --------------------------------------------------------------
 
     def _stop(self) -> None:
-        self.recorder.stop()
+        self.recorder.stop(
+            {
+                name: str(task.reason)
+                for name, task in self._tasks.items()
+                if task.is_parked
+                and (driver := self._nodes[name].driver) is not None
+                and driver.open_since_ns is not None
+            }
+        )
         for name in self._nodes:
             self.seat_of(name).stop()
         for flag in self.stopping, self.go, self.healed, self.finished:

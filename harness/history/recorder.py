@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import count
 from operator import itemgetter
 from typing import Any
@@ -45,6 +45,7 @@ class Recorder:
         self.clock = clock
         self.begun_ns = self.clock()
         self._stopped_ns: int | None = None
+        self._standing: Mapping[str, str] = {}
 
     def note(
         self,
@@ -92,10 +93,15 @@ class Recorder:
         """Nanoseconds since the run began."""
         return self.clock() - self.begun_ns
 
-    def stop(self) -> None:
-        """From now on only how nodes end counts."""
+    def stop(self, standing: Mapping[str, str] | None = None) -> None:
+        """From now on only how nodes end counts.
+
+        Args:
+            standing: What clients wait for in the middle of a request, as far as that is known.
+        """
         if self._stopped_ns is None:
             self._stopped_ns = self.clock()
+            self._standing = standing or {}
 
     def history(self, about: dict[str, Any]) -> History:
         """What happened, in order of time.
@@ -111,10 +117,14 @@ class Recorder:
             rows = [(row[0] - begun_ns, *row[1:]) for row in rows]
         events = [Event(*row) for row in rows]
         events[in_time:in_time] = [
-            Event(stopped_ns - begun_ns, node, "info", op=op, text="open when the run ended")
+            Event(stopped_ns - begun_ns, node, "info", op=op, text=self._open_text(node))
             for op, node in _unended(events).items()
         ]
         return History(events, about)
+
+    def _open_text(self, node: str) -> str:
+        waits = self._standing.get(node)
+        return "open when the run ended" + (f": {node} waits: {waits}" if waits else "")
 
 
 def _unended(events: list[Event]) -> dict[str, str]:

@@ -95,8 +95,11 @@ class Writer:
     def __enter__(self) -> Writer:
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._file.close()  # Without the end mark, for it is not all there.
 
 
 def write(path: str | Path, events: Iterable[Event], about: dict[str, Any]) -> None:
@@ -155,6 +158,6 @@ def _next_batch(file: BinaryIO, path: str | Path, events_read: int) -> bytes | N
             return data
     raise HistoryDamaged(
         f"{str(path)!r} was cut off: its first {events_read} events are whole, what follows is not; "
-        "reqrep.harness.history.store.read gives those one by one",
+        "read, from reqrep.harness.history.store, gives those one by one",
         events_read,
     )

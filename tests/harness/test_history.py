@@ -56,6 +56,16 @@ def test_a_history_that_was_cut_off_anywhere_gives_its_whole_batches(tmp_path: P
         assert str(caught.value.events_read) in str(caught.value)
 
 
+def test_a_history_whose_saving_is_interrupted_has_no_end(tmp_path: Path) -> None:
+    path = tmp_path / "history"
+    with pytest.raises(KeyboardInterrupt), store.Writer(path, {}) as writer:
+        writer.write(many(10))
+        raise KeyboardInterrupt
+    with pytest.raises(HistoryDamaged) as caught:
+        History.load(path)
+    assert caught.value.events_read == 10
+
+
 def test_a_changed_byte_is_damage_and_no_event(tmp_path: Path) -> None:
     path = tmp_path / "history"
     History(many(100)).save(path)

@@ -119,6 +119,10 @@ def test_a_deadlock_ends_at_once_in_a_verdict() -> None:
     assert time.monotonic() - begun < 5
     assert report.exit_status == 1
     assert report.statistics.info == 2
+    (waits,) = {event.text for event in report.history.of("info", node="client-0")}
+    assert waits == (
+        "open when the run ended: client-0 waits: send on REQ 1 of client-0, which has no peer"
+    )
 
 
 def test_a_program_that_never_waits_is_stopped_and_named() -> None:
