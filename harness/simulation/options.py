@@ -107,7 +107,8 @@ OPTIONS: dict[int, Option] = {
 }
 
 
-# What would change what a program sees, but is not modelled: refused by name, never ignored.
+# What would change what a program sees, but is not modelled, is refused by name; what only the
+# kernel would do with a connection (TCP_KEEPALIVE, TCP_MAXRT, CONNECT_TIMEOUT, SNDBUF) is kept.
 NOT_SIMULATED: dict[int, str] = {
     c.CONFLATE: "a pipe that keeps one message only is not modelled",
     c.ROUTER_RAW: "connections without ZMTP are not modelled",

@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
+from reqrep.harness.simulation.sockets.rules import REP, REQ, REQ_RELAXED
+
 from .clauses import CLAUSES, WORLDS, source_of
 from .nondeterminism import DIVERGENCES
 
@@ -26,13 +28,33 @@ refers to the list at the end. An id is a row of RFC 28 (`REQ-2`), a rule of lib
 measures, numbered by subject (`5.4.2`), an option, or an invariant of a pattern (`INV-...`).
 """
 
+TABLES_HEAD = """
+## The state machines of REQ and REP
+
+The tables that the simulation runs (`harness/simulation/sockets/rules.py`). What has no row is EFSM and changes nothing;
+with REQ_RELAXED a REQ has the row that is marked so.
+
+| socket | state | event | next state | what is done | clause |
+| --- | --- | --- | --- | --- | --- |"""
+
 LIST_HEAD = """
 ## What is not compared with libzmq
 
 libzmq is nondeterministic here, or aborts the process, or does what the simulation does not model;
 each line says which. The list is `tests/spec/nondeterminism.py`; the random programs of
-`python -m tests.spec.differential` leave such calls out by it.
+`python -m tests.spec.differential` leave such calls out by it. They run over inproc, where libzmq can be compared
+step by step: over ipc and tcp a thread of its own decides when a step has had its effect, and the clauses above stand for those.
 """
+
+
+def _tables() -> list[str]:
+    sockets = {"REQ": REQ_RELAXED, "REP": REP}
+    return [
+        f"| {socket} | {state} | {event}{'' if (state, event) in {**REQ, **REP} else ', relaxed'} "
+        f"| {row.next} | {row.effect} | {row.clause} |"
+        for socket, table in sockets.items()
+        for (state, event), row in table.items()
+    ]
 
 
 def page() -> str:
@@ -57,7 +79,7 @@ def page() -> str:
                 marks = " | ".join("x" if world in clause.worlds else "" for world in WORLDS)
                 lines.append(f"| {name} | {clause.text}{only} | {source_of(name)} | {marks} |")
         lines.append("")
-    lines.append(LIST_HEAD)
+    lines += [TABLES_HEAD, *_tables(), LIST_HEAD]
     lines += [f"* **{name}**: {each.what}. Why: {each.why}." for name, each in DIVERGENCES.items()]
     return "\n".join(lines) + "\n"
 

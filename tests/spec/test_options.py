@@ -10,9 +10,12 @@ import pytest
 from reqrep.harness.simulation import constants as c
 from reqrep.harness.simulation.constants import (
     DEALER,
+    EHOSTUNREACH,
     EINVAL,
     PAIR,
     PUB,
+    PULL,
+    PUSH,
     REP,
     REQ,
     ROUTER,
@@ -361,15 +364,17 @@ def test_inproc_has_no_events(world: World) -> None:
 # --- the proxy ------------------------------------------------------------------
 
 
-def proxied(world: World) -> tuple[str, str, Callable[[], Any]]:
-    """A proxy that runs, and how to reach its ends."""
-    front, front_at = world.bound(ROUTER)
+def proxied(
+    world: World, capture: SpecSocket | None = None, **options: int
+) -> tuple[str, str, Callable[[], Any]]:
+    """A proxy that runs, and how to reach its ends; the options are of its front."""
+    front, front_at = world.bound(ROUTER, **options)
     back, back_at = world.bound(DEALER)
 
     def run() -> int:
-        code = error_of(lambda: world.proxy(front, back))
-        front.close(0)
-        back.close(0)
+        code = error_of(lambda: world.proxy(front, back, capture))
+        for socket in filter(None, (front, back, capture)):
+            socket.close(0)
         return code
 
     return front_at, back_at, world.run_beside(run)
@@ -391,6 +396,66 @@ def test_requests_wait_for_a_worker(world: World) -> None:
     assert [client.recv()[1] for _ in range(5)] == [b"r%d" % number for number in range(5)]
     client.close(0)
     worker.close(0)
+    world.term()
+    assert done() == c.ETERM
+
+
+@clause("5.10.3", "the capture socket gets a copy of each message, both ways")
+def test_a_capture_socket_gets_copies(world: World) -> None:
+    tap, tap_at = world.bound(PULL)
+    capture = world.socket(PUSH)
+    capture.connect(tap_at)
+    front_at, back_at, done = proxied(world, capture)
+    client, worker = world.socket(DEALER, routing_id=b"client"), world.socket(REP)
+    client.connect(front_at)
+    worker.connect(back_at)
+    client.send(b"", b"request", b"of two frames")
+    assert worker.recv() == [b"request", b"of two frames"]
+    assert tap.recv() == [b"client", b"", b"request", b"of two frames"]
+    worker.send(b"reply")
+    assert client.recv() == [b"", b"reply"]
+    assert tap.recv() == [b"client", b"", b"reply"]
+    for socket in (client, worker, tap):
+        socket.close(0)
+    world.term()
+    assert done() == c.ETERM
+
+
+@clause("5.10.4", "a MANDATORY front ends the proxy when a client has gone before its reply")
+def test_a_proxy_dies_of_a_client_that_left(world: World) -> None:
+    front_at, back_at, done = proxied(world, router_mandatory=1)
+    worker = world.socket(REP)
+    worker.connect(back_at)
+    stays, leaves = world.socket(DEALER), world.socket(DEALER)
+    for client in (stays, leaves):
+        client.connect(front_at)
+        client.send(b"", b"x")
+        assert worker.recv() == [b"x"]
+        if client is stays:
+            worker.send(b"y")
+    assert stays.recv() == [b"", b"y"]
+    leaves.close(0)
+    world.settle()
+    worker.send(b"y")
+    assert done() == EHOSTUNREACH
+
+
+@clause("5.10.6", "a proxy between a socket and itself is an echo")
+def test_a_proxy_with_one_socket_echoes(world: World) -> None:
+    socket, endpoint = world.bound(ROUTER)
+
+    def run() -> int:
+        code = error_of(lambda: world.proxy(socket, socket))
+        socket.close(0)
+        return code
+
+    done = world.run_beside(run)
+    client = world.socket(DEALER)
+    client.connect(endpoint)
+    for body in (b"one", b"two"):
+        client.send(body, b"")
+        assert client.recv() == [body, b""]
+    client.close(0)
     world.term()
     assert done() == c.ETERM
 

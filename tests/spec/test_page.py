@@ -1,4 +1,4 @@
-"""The page of clauses is current, and the list of what is not compared is used."""
+"""The page of clauses is current, and what is proven in the simulation only says why."""
 
 from __future__ import annotations
 

@@ -159,7 +159,9 @@ class World:
     def term(self) -> None:
         raise NotImplementedError
 
-    def proxy(self, frontend: SpecSocket, backend: SpecSocket) -> None:
+    def proxy(
+        self, frontend: SpecSocket, backend: SpecSocket, capture: SpecSocket | None = None
+    ) -> None:
         raise NotImplementedError
 
     def finish(self) -> None:
@@ -307,8 +309,10 @@ class RealWorld(World):
     def term(self) -> None:
         self.context.term()
 
-    def proxy(self, frontend: SpecSocket, backend: SpecSocket) -> None:
-        zmq.proxy(frontend.zmq, backend.zmq)  # type: ignore[attr-defined]
+    def proxy(
+        self, frontend: SpecSocket, backend: SpecSocket, capture: SpecSocket | None = None
+    ) -> None:
+        zmq.proxy(frontend.zmq, backend.zmq, capture and capture.zmq)  # type: ignore[attr-defined]
 
     def endpoint(self) -> str:
         return "tcp://127.0.0.1:*" if self.transport == "tcp" else self.fixed_endpoint()
@@ -448,8 +452,10 @@ class SimulatedWorld(World):
     def term(self) -> None:
         self.context.term()
 
-    def proxy(self, frontend: SpecSocket, backend: SpecSocket) -> None:
-        proxy(self.scheduler, frontend.core, backend.core)  # type: ignore[attr-defined]
+    def proxy(
+        self, frontend: SpecSocket, backend: SpecSocket, capture: SpecSocket | None = None
+    ) -> None:
+        proxy(self.scheduler, frontend.core, backend.core, capture and capture.core)  # type: ignore[attr-defined]
 
     def endpoint(self) -> str:
         return "tcp://127.0.0.1:*" if self.transport == "tcp" else self.fixed_endpoint()

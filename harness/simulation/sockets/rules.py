@@ -44,7 +44,7 @@ class Row(NamedTuple):
     Attributes:
         next: The next state.
         effect: What is done.
-        clause: Where that is written: RFC 28, or a number in docs/clauses.md.
+        clause: Where that is written: RFC 28, or a rule of libzmq, numbered as in docs/clauses.md.
     """
 
     next: str
