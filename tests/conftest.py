@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterator
 from multiprocessing import resource_tracker
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -56,10 +55,6 @@ def _descriptors() -> list[str]:
     return sorted(name for name in found if not name.startswith("/proc"))
 
 
-def _folders() -> list[str]:
-    return sorted(path.name for path in Path(tempfile.gettempdir()).glob("reqrep-*"))
-
-
 @pytest.fixture(scope="session", autouse=True)
 def catalogue() -> None:
     """Patterns and properties are loaded once: what is loaded first in a test of pytest goes with
@@ -71,14 +66,24 @@ def catalogue() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def nothing_is_left_behind() -> Iterator[None]:
-    """Threads, descriptors and folders after the session are those before it."""
+def nothing_is_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Threads and descriptors after the session are those before it, and no temporary file is there."""
     # The standard library's own helper of processes, which lives as long as the interpreter.
     resource_tracker.ensure_running()
-    before = _threads(), _descriptors()
-    yield
-    deadline = time.monotonic() + 5
-    while (after := (_threads(), _descriptors())) != before and time.monotonic() < deadline:
-        gc.collect()
-        time.sleep(0.01)  # libzmq closes the last descriptors of a context in a thread of its own.
-    assert after == before
+    own = tmp_path_factory.getbasetemp()  # pytest's own stay where they always are.
+    with (
+        tempfile.TemporaryDirectory(prefix="tests-") as folder,
+        pytest.MonkeyPatch.context() as patched,
+    ):
+        patched.setenv("TMPDIR", folder)
+        patched.setenv("PYTEST_DEBUG_TEMPROOT", str(own))
+        patched.setattr(tempfile, "tempdir", folder)
+        before = _threads(), _descriptors(), os.listdir(folder)
+        yield
+        deadline = time.monotonic() + 5
+        while (
+            after := (_threads(), _descriptors(), os.listdir(folder))
+        ) != before and time.monotonic() < deadline:
+            gc.collect()
+            time.sleep(0.01)  # libzmq closes the last descriptors of a context in its own thread.
+        assert after == before

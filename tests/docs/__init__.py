@@ -1,1 +1,1 @@
-"""What the documentation says is run."""
+"""What the README says is run."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +15,13 @@ import reqrep
 
 PARTS = ("harness", "patterns", "properties")
 ROOT = Path(__file__).parents[2]
+
+
+PROJECT = """
+def test_a_broker_of_mine(run_fleet, search_fleet):
+    assert run_fleet("load-balancing", requests=20).holds
+    assert search_fleet("req-rep", scenarios=20).holds
+"""
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -46,3 +55,20 @@ def test_every_public_name_is_there_and_documented() -> None:
 def test_the_package_is_typed() -> None:
     assert reqrep.__file__ is not None
     assert (Path(reqrep.__file__).parent / "py.typed").exists()
+
+
+@pytest.mark.slow
+def test_a_project_that_has_only_the_wheel_uses_the_fixtures(tmp_path: Path) -> None:
+    def call(*command: str | Path) -> None:
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    unwanted = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__")
+    tree = shutil.copytree(ROOT, tmp_path / "tree", symlinks=True, ignore=unwanted)
+    call(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", "wheels", tree)
+    (wheel,) = (tmp_path / "wheels").glob("reqrep-*.whl")
+    call(sys.executable, "-m", "venv", "fresh")
+    python = tmp_path / "fresh" / "bin" / "python"
+    call(python, "-m", "pip", "install", "--quiet", wheel, "pytest>=8")
+    (tmp_path / "test_mine.py").write_text(PROJECT)
+    call(python, "-I", "-m", "pytest", "-q", "test_mine.py")

@@ -132,6 +132,15 @@ def test_ten_clients_and_thousands_of_requests(name: str, transport: str) -> Non
 
 
 @pytest.mark.slow
+def test_fifty_clients_and_ten_thousand_requests(transport: str) -> None:
+    scenario = Scenario(
+        reqrep.pattern("load-balancing"), Fleet(clients=50, workers=8), Workload(requests=10_000)
+    )
+    report = reqrep.run(scenario, "threads", transport)
+    assert report.holds, str(report)
+
+
+@pytest.mark.slow
 def test_a_thousand_clients_on_ipc() -> None:
     scenario = Scenario(
         reqrep.pattern("load-balancing"), Fleet(clients=1000, workers=8), Workload(requests=5000)
