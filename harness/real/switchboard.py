@@ -72,7 +72,8 @@ class Switchboard:
         Args:
             scenario: What it unpacks.
         """
-        path = [entry or os.getcwd() for entry in sys.path if isinstance(entry, str)]
+        entries: list[object] = [*sys.path]  # Python looks past those that are no text.
+        path = [entry or os.getcwd() for entry in entries if isinstance(entry, str)]
         with self._theirs as theirs, (self._folder / "nursery").open("wb") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", BOOT, repr(path), str(theirs.fileno()), str(self._folder)],

@@ -87,7 +87,7 @@ def test_a_fault_that_strikes_while_all_is_healed_is_healed_as_well() -> None:
     def note(node: str, kind: str, **fields: Any) -> None:
         told.append(kind)
 
-    chaos = Chaos((StrikesLate(),), scene, Points(PATTERN), note)
+    chaos = Chaos((StrikesLate(),), scene, Points(PATTERN), note, lambda: None)
     chaos.begin()
     assert told == ["fault", "healed"]
     assert not reach.is_held

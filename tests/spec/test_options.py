@@ -371,9 +371,11 @@ def proxied(
     front, front_at = world.bound(ROUTER, **options)
     back, back_at = world.bound(DEALER)
 
+    sockets = [front, back, *([capture] if capture is not None else [])]
+
     def run() -> int:
-        code = error_of(lambda: world.proxy(front, back, capture))
-        for socket in filter(None, (front, back, capture)):
+        code = error_of(lambda: world.proxy(*sockets))
+        for socket in sockets:
             socket.close(0)
         return code
 

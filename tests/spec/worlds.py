@@ -159,9 +159,8 @@ class World:
     def term(self) -> None:
         raise NotImplementedError
 
-    def proxy(
-        self, frontend: SpecSocket, backend: SpecSocket, capture: SpecSocket | None = None
-    ) -> None:
+    def proxy(self, *sockets: SpecSocket) -> None:
+        """Forward between two sockets; a third captures."""
         raise NotImplementedError
 
     def finish(self) -> None:
@@ -309,10 +308,8 @@ class RealWorld(World):
     def term(self) -> None:
         self.context.term()
 
-    def proxy(
-        self, frontend: SpecSocket, backend: SpecSocket, capture: SpecSocket | None = None
-    ) -> None:
-        zmq.proxy(frontend.zmq, backend.zmq, capture and capture.zmq)  # type: ignore[attr-defined]
+    def proxy(self, *sockets: SpecSocket) -> None:
+        zmq.proxy(*(socket.zmq for socket in sockets))  # type: ignore[attr-defined]
 
     def endpoint(self) -> str:
         return "tcp://127.0.0.1:*" if self.transport == "tcp" else self.fixed_endpoint()
@@ -452,10 +449,8 @@ class SimulatedWorld(World):
     def term(self) -> None:
         self.context.term()
 
-    def proxy(
-        self, frontend: SpecSocket, backend: SpecSocket, capture: SpecSocket | None = None
-    ) -> None:
-        proxy(self.scheduler, frontend.core, backend.core, capture and capture.core)  # type: ignore[attr-defined]
+    def proxy(self, *sockets: SpecSocket) -> None:
+        proxy(self.scheduler, *(socket.core for socket in sockets))  # type: ignore[attr-defined]
 
     def endpoint(self) -> str:
         return "tcp://127.0.0.1:*" if self.transport == "tcp" else self.fixed_endpoint()
