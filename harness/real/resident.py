@@ -104,6 +104,7 @@ def end(
                     tap.thread.join(max(0.0, deadline - time.monotonic()))
         # The sockets of a thread that is stuck are its own.
         resident.seat.close_sockets(of=lambda thread: not thread.is_alive())
+        resident.seat.close_contexts()
     if hub is not None:
         hub.close()
     for terminator, context in zip(terminators, contexts, strict=True):

@@ -94,6 +94,7 @@ class Seat(Place, ABC):
         self.taps: list[Tap] = []
         self.stopping = False
         self.is_leaving = False
+        self._contexts: WeakSet[Any] | None = None  # Each a face of the one that is lent.
         self._adopted: WeakSet[Any] | None = None  # From before the run, and used by the node.
         self._eterms = 0
         self._held: list[zmq.Socket[Any]] = []
@@ -131,8 +132,10 @@ class Seat(Place, ABC):
     # --- what all have in common ----------------------------------------------
 
     def has_made(self, context: Any) -> None:
-        """The node has made a context of its own, which is not its to end."""
-        object.__setattr__(context, "_shadow", True)  # What pyzmq asks when it collects one.
+        """The node has made a context of its own."""
+        if self._contexts is None:
+            self._contexts = WeakSet()
+        self._contexts.add(context)
 
     def instance(self, kind: type[zmq.Context[Any]]) -> zmq.Context[Any]:
         """What `Context.instance()` of that class is to this node."""
@@ -183,11 +186,22 @@ class Seat(Place, ABC):
         """The node is told to end, or has died.
 
         Its sockets are held from now on, so that they do not go with the last frame of
-        its program, unclosed, but are closed by `close_sockets`.
+        its program, unclosed, but are closed by `close_sockets`; its contexts are the
+        world's to end.
         """
         self._held = self.open_sockets()
+        for context in list(self._contexts or ()):
+            object.__setattr__(
+                context, "_shadow", True
+            )  # So that pyzmq does not end it, if collected.
         self.is_leaving = is_leaving
         self.stopping = True
+
+    def close_contexts(self) -> None:
+        """The run is over: a context that a program has kept, as `instance()` does, is none in
+        the next. Not sooner: what is closed tells nobody that the end has come."""
+        for context in list(self._contexts or ()):
+            context.closed = True
 
     def close_sockets(self, of: Callable[[Any], bool]) -> None:
         """Close what the node left open in some threads; it lingers only where others go on."""

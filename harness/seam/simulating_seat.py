@@ -119,6 +119,7 @@ class SimulatingSeat(Seat):
 
     def dispose(self) -> None:
         """The run is over: let go of all that points back here, so that no collector is needed."""
+        self.close_contexts()
         for tap in self.taps:
             tap.dispose()
         self.taps.clear()
