@@ -57,7 +57,7 @@ def command(
                 "counterexample to the event; add --world threads"
             )
         fates = []
-        refused: MisuseError | None = None
+        is_one_refused = False
         for file in files:
             try:
                 replayed = replay(file, world, transport, TRIES if tries is None else tries)
@@ -65,7 +65,7 @@ def command(
                 if len(files) == 1:
                     raise
                 click.echo(f"{file}: {error}", err=True)  # The others are replayed all the same.
-                refused = refused or error
+                is_one_refused = True
                 continue
             fates.append(replayed.fate)
             if not quiet:
@@ -75,6 +75,6 @@ def command(
                     click.echo(replayed.story)
         if "still broken" in fates:
             sys.exit(EXIT_BROKEN)
-        if refused is not None:
+        if is_one_refused:
             sys.exit(EXIT_MISUSE)
         sys.exit(EXIT_HOLDS if set(fates) == {"fixed"} else EXIT_UNKNOWN)

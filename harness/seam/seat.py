@@ -191,9 +191,7 @@ class Seat(Place, ABC):
         """
         self._held = self.open_sockets()
         for context in list(self._contexts or ()):
-            object.__setattr__(
-                context, "_shadow", True
-            )  # So that pyzmq does not end it, if collected.
+            object.__setattr__(context, "_shadow", True)  # pyzmq ends none that it collects.
         self.is_leaving = is_leaving
         self.stopping = True
 
