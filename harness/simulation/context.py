@@ -147,6 +147,7 @@ class Context:
         bound = Bound(socket, options.routing_id, options.sndhwm, options.rcvhwm)
         self._bound[name] = bound
         for pipe in self._pending.pop(name, []):
+            step = pipe.peer.report_step
             self._join(pipe, bound)
             socket.command_attach(pipe.peer)
             if pipe.socket.type in _NAMING and (pipe.inbound or pipe.wanted_id):
@@ -155,8 +156,9 @@ class Context:
                 pipe.is_misread = bool(pipe.inbound) and not pipe.wanted_id
                 pipe.put(ANNOUNCEMENT)
             # The binder reads the routing id, and by that it reports; so a connector that was
-            # full learns that there is room now (measured).
-            if pipe.peer.report_step:
+            # full learns that there is room now, if either has limits at that moment: a binder
+            # that keeps the id reads it when they are agreed on, all others before.
+            if pipe.peer.report_step if socket.type in _NAMING else step:
                 pipe.peer.tell_read(0)
             pipe.mailbox.post(pipe.socket.command_identify, pipe)
 

@@ -177,7 +177,7 @@ class Pipe:
         self.tell_read(self.read)
 
     def report_again(self) -> None:
-        """A message of several frames begins right after a report.
+        """A message of several frames begins right after a report, or a routing id is read.
 
         libzmq asks with each frame whether as many messages were read as it reports
         (`pipe_t::read`), so it says once more what it said last. Only over inproc that may be news

@@ -93,7 +93,7 @@ class FairQueue:
         last: The pipe of the message that was taken last.
     """
 
-    __slots__ = ("active", "current", "held", "is_holding", "last", "pipes")
+    __slots__ = ("_unread", "active", "current", "held", "is_holding", "last", "pipes")
 
     def __init__(self) -> None:
         self.pipes: list[Pipe] = []
@@ -102,6 +102,7 @@ class FairQueue:
         self.last: Pipe | None = None
         self.is_holding = False
         self.held: Pipe | None = None
+        self._unread = 0  # How many frames of it libzmq would not have read yet.
 
     def attach(self, pipe: Pipe) -> None:
         """A new pipe joins at the end of those in the game."""
@@ -129,10 +130,11 @@ class FairQueue:
                 continue
             self.last = pipe
             message = pipe.inbound.popleft()
-            if pipe.read == pipe.told_at and len(message) > 1:
+            if pipe.read == pipe.told_at and len(message) != 1:
                 pipe.report_again()
             if self.is_holding:
                 self.held = pipe
+                self._unread = len(message) - 1
                 return message
             if self.active > 1:
                 self._advance()
@@ -148,8 +150,17 @@ class FairQueue:
         if self.current >= self.active:
             self.current = 0
 
+    def read_to(self, left: int) -> None:
+        """Of a held message so many frames are left, at least one; the others were read by now."""
+        if left < self._unread:
+            self._unread = left
+            pipe = self.held
+            if pipe is not None and pipe.read == pipe.told_at:
+                pipe.report_again()
+
     def finish(self, counted: int = 1) -> None:
         """The last frame of a held message was read."""
+        self.read_to(1)
         pipe, self.held = self.held, None
         if pipe is None:
             return

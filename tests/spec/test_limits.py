@@ -7,6 +7,7 @@ import pytest
 from reqrep.harness.simulation.constants import (
     DEALER,
     EAGAIN,
+    ENOENT,
     POLLIN,
     POLLOUT,
     PULL,
@@ -14,11 +15,12 @@ from reqrep.harness.simulation.constants import (
     RCVHWM,
     REP,
     REQ,
+    ROUTER,
     SNDHWM,
 )
 
 from .clauses import INPROC, NETWORK, clause
-from .worlds import SpecSocket, World, binds
+from .worlds import SpecSocket, World, binds, error_of
 
 
 @clause("5.5.2", "inproc holds SNDHWM + RCVHWM, and 0 on either side is no limit", on=INPROC)
@@ -229,6 +231,73 @@ def test_a_limit_that_is_raised_makes_room_when_the_reader_speaks(
     assert sender.is_writable(50) == (frames > 1)
     receiver.recv_all()
     assert sender.is_writable()
+
+
+@clause(
+    "5.5.6m", "so do the frames between the first, which was looked at, and the last", on=INPROC
+)
+@pytest.mark.parametrize("by_frame", [False, True])
+@pytest.mark.parametrize("frames", [2, 3])
+def test_the_middle_of_a_message_makes_room_too(world: World, frames: int, by_frame: bool) -> None:
+    router, endpoint = world.bound(ROUTER, rcvhwm=1)
+    sender = world.socket(DEALER, sndhwm=1)
+    sender.connect(endpoint)
+    assert sender.send_error(*[b"x"] * frames) == 0
+    assert router.events() & POLLIN  # Its first frame is read,
+    sender.events()  # and what that tells the sender is no news yet.
+    assert sender.send_error(b"") == 0
+    assert sender.send_error(b"") == EAGAIN
+    router.set(RCVHWM, 3)
+    assert not sender.is_writable(20)
+    if by_frame:
+        for _ in range(frames):  # The routing id, and all but the last.
+            assert not sender.is_writable(20)
+            router.recv_part()
+    else:
+        router.recv()
+    assert sender.is_writable(50) == (frames > 2)
+
+
+@clause(
+    "5.5.6k",
+    "a binder that comes later makes room for who was full, unless the limit was lifted meanwhile; "
+    "a ROUTER always",
+    on=INPROC,
+)
+@pytest.mark.parametrize("is_lifted", [False, True])
+@pytest.mark.parametrize("kind", [DEALER, PULL, REP, REQ, ROUTER])
+def test_a_binder_makes_room_when_it_comes(world: World, kind: int, is_lifted: bool) -> None:
+    endpoint = world.fixed_endpoint()
+    early = world.socket(PUSH if kind == PULL else DEALER, sndhwm=1)
+    early.connect(endpoint)
+    assert early.send_error(b"") == 0
+    assert early.send_error(b"") == EAGAIN
+    if is_lifted:
+        early.set(SNDHWM, 0)
+        early.events()  # Looks into the mailbox, which the change goes through.
+    binder = world.socket(kind)
+    binder.bind(endpoint)
+    world.settle()
+    has_room = not is_lifted or kind in (REP, ROUTER)
+    assert early.send_error(b"") == (0 if has_room else EAGAIN)
+
+
+@clause(
+    "5.5.6l",
+    "a ROUTER that reads who has connected makes room for whose limit was raised",
+    on=INPROC,
+)
+@pytest.mark.parametrize("kind", [DEALER, PULL, REP, ROUTER])
+def test_a_limit_that_is_raised_makes_room_when_the_peer_is_named(world: World, kind: int) -> None:
+    binder, endpoint = world.bound(kind, rcvhwm=1)
+    sender = world.socket(PUSH if kind == PULL else DEALER, sndhwm=1)
+    sender.connect(endpoint)
+    assert sender.send_while_possible(b"") == 2
+    sender.set(SNDHWM, 0)
+    assert sender.send_error(b"") == EAGAIN
+    assert error_of(binder.unbind, "inproc://unknown") == ENOENT  # It looks into its mailbox.
+    world.settle()
+    assert sender.send_error(b"") == (0 if kind in (REP, ROUTER) else EAGAIN)
 
 
 @clause("5.5.6j", "to look whether a message is there reads its first frame", on=INPROC)

@@ -246,7 +246,9 @@ class Socket(Endpoints):
             parts = self._parts = message[::-1]
         frame = parts.pop()
         self.rcvmore = bool(parts)
-        if not parts:
+        if parts:
+            self.fair_queue.read_to(len(parts))
+        else:
             self._finish_reading()
         return frame
 

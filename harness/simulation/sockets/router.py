@@ -159,6 +159,8 @@ class Router(Socket):
 
     def _name(self, pipe: Pipe) -> None:
         """Give a pipe its routing id, or none if that is taken."""
+        if not pipe.wanted_id and pipe.read == pipe.told_at:
+            pipe.report_again()  # For it reads how the peer calls itself.
         name = pipe.wanted_id or pipe.announced_id or self._next_anonymous()
         held = self.peers.get(name)
         if held is not None:
