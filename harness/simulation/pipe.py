@@ -70,8 +70,8 @@ class Pipe:
     """
 
     __slots__ = (
-        "announced_id", "credit", "full_at", "gone_because", "in_slot", "inbound", "is_acknowledged",
-        "is_asleep", "is_ended", "is_introduced", "is_leaving", "is_misread", "is_open", "is_removed", "is_watched",
+        "announced_id", "credit", "full_at", "gone_because", "has_end", "in_slot", "inbound", "is_acknowledged",
+        "is_asleep", "is_end_read", "is_ended", "is_introduced", "is_leaving", "is_misread", "is_open", "is_removed", "is_watched",
         "limit", "mailbox", "on_message", "out_slot", "read", "report_at", "report_step",
         "routing_id", "socket", "subscriptions", "told_at", "wanted_id", "written",
     )  # fmt: skip
@@ -89,6 +89,8 @@ class Pipe:
         self.inbound: deque[Message] = deque()
         self.is_asleep = False
         self.is_ended = False
+        self.has_end = False  # The end is there to be read, perhaps before the socket hears of it.
+        self.is_end_read = False
         self.is_acknowledged = False  # The end was read, and the other side was told.
         self.is_open = True
         self.is_removed = False
@@ -161,6 +163,7 @@ class Pipe:
 
     def put_end(self) -> None:
         """Nothing more will arrive: the socket hears of it at its next call."""
+        self.has_end = True
         self.mailbox.post(self.socket.command_ended, self)
 
     def set_inbound_limit(self, limit: int) -> None:

@@ -188,6 +188,7 @@ class FairQueue:
         if pipe.is_ended:
             # Reading to the end is what makes a socket forget a peer (5.2.6, 5.3.5).
             pipe.socket.acknowledge_end(pipe)
+        pipe.is_end_read = pipe.has_end
         pipe.is_asleep = True
         self.active = active = self.active - 1
         if self.current == active:

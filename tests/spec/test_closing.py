@@ -239,6 +239,30 @@ def test_a_loss_between_frames_is_told(world: World, timeout_ms: int, flags: int
     assert error_of(lambda: dealer.send_part(b"2", SNDMORE | flags)) == expected
 
 
+@clause(
+    "5.7.4c", "an end that was read before the socket heard of it ends the pipe at once", on=INPROC
+)
+def test_an_end_that_is_read_early_is_known_early(world: World) -> None:
+    dealer, endpoint = world.bound(DEALER)
+    goes, comes = world.socket(DEALER), world.socket(DEALER)
+    goes.connect(endpoint)
+    for number in range(2):
+        goes.send(b"%d" % number)
+    assert dealer.recv() == [b"0"]
+    dealer.send_part(b"a message")
+    comes.connect(endpoint)
+    comes.send(b"2")
+    goes.close(0)
+    world.settle()
+    assert dealer.recv() == [b"1"]
+    # Looking for more it reads the end, then its mailbox, which tells of that and of who has come.
+    assert dealer.recv() == [b"2"]
+    world.settle()
+    dealer.events()
+    assert dealer.send_error(b"to nobody") == 0  # Swallowed with the part before it.
+    assert comes.nothing()
+
+
 @clause("5.7.4", "a DEALER peer lost between two frames: the rest is swallowed, the next is clean")
 def test_dealer_peer_lost_between_frames(world: World) -> None:
     dealer, endpoint = world.bound(DEALER)

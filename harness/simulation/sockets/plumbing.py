@@ -111,7 +111,10 @@ class Plumbing:
         pipe.full_at = 0
         if isinstance(pipe, NetworkPipe):
             self.drop_all("peer lost", pipe.backlog)
-        self._hear(pipe)
+        if pipe.is_end_read:
+            self.acknowledge_end(pipe)
+        else:
+            self._hear(pipe)
 
     def command_broken(self, pipe: NetworkPipe) -> None:
         """With IMMEDIATE=1 a connection has broken: what was not read or sent goes with it."""
