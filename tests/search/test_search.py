@@ -404,14 +404,14 @@ class TestCounterexamples:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         searched = importlib.import_module(MINE)
-        mine = reqrep.pattern(f"{MINE}:SAME_NAME")
-        changed = mine.with_roles(client=searched.OTHER_NAME.role("client").program)
-        monkeypatch.setattr(searched, "MINE", mine, raising=False)
+        good, bad = reqrep.pattern(f"{MINE}:OTHER_NAME"), reqrep.pattern(f"{MINE}:SAME_NAME")
+        wrong, mended = (good.with_roles(client=one.role("client").program) for one in (bad, good))
+        monkeypatch.setattr(searched, "MINE", wrong, raising=False)
         result = reqrep.search(f"{MINE}:MINE", scenarios=60, out=tmp_path)
         (path,) = tmp_path.iterdir()
         assert reqrep.replay(path).fate == "still broken"
         assert result.breaks[0].path == path
-        monkeypatch.setattr(searched, "MINE", changed)
+        monkeypatch.setattr(searched, "MINE", mended)
         catalogue.pattern.cache_clear()  # As in another process.
         assert reqrep.replay(path).fate == "fixed"
 
