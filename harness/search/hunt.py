@@ -173,6 +173,8 @@ class Search:
         if failed is not None and not (self.found and self.found[0].number < failed.number):
             what = f"{failed.what.removesuffix(':')} (in scenario {failed.number:,} of the search):"
             raise NodeFailed(failed.node, what, failed.details)
+        if not self.keep_going:
+            self.failed = None  # Another process met it, after the break that ends the search.
         return self
 
     def _fail(self, failed: Failed | None) -> None:

@@ -34,7 +34,7 @@ from reqrep.harness.run import EXIT_BROKEN, EXIT_UNKNOWN
 from reqrep.harness.search.counterexample import VERSION, Counterexample
 from reqrep.harness.search.deciders import RandomWalk
 from reqrep.harness.search.exhaust import exhaust, schedules
-from reqrep.harness.search.hunt import Search
+from reqrep.harness.search.hunt import Failed, Search
 from reqrep.harness.search.result import result_of
 from reqrep.harness.search.shrink import Shrinker, plans, small
 from reqrep.harness.search.space import Space
@@ -187,6 +187,15 @@ class TestHunt:
         result = result_of(hunt)
         assert result.exit_status == EXIT_BROKEN
         assert "scenario 2 was the last: server-0 returned before it had bound" in str(result)
+
+    def test_what_fails_after_the_break_that_ends_a_search_is_no_part_of_it(self) -> None:
+        def meet(search: Search) -> None:
+            if search.found:  # As another process may, which is ahead.
+                search.failed = Failed(10**6, "server-0", "computes without end", "")
+
+        hunt = Search(space("SAME_NAME")).run(meet)
+        assert hunt.found
+        assert hunt.failed is None
 
     def test_ctrl_c_tells_what_was_found_before_it(self) -> None:
         def stop(search: Search) -> None:
